@@ -1,0 +1,1 @@
+"""One module per command: printing and exit codes, no logic that a server would need too."""

@@ -1,0 +1,1 @@
+"""Typed settings from file, environment and flags; the only reader of the environment."""

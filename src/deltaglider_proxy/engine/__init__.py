@@ -1,0 +1,1 @@
+"""Deltaspaces, references, put, get, list, delete: everything between S3 and storage."""

@@ -1,0 +1,1 @@
+"""Health, readiness, stats and metrics: plain ASGI under /_/."""

@@ -1,0 +1,1 @@
+"""The S3 data plane: request, operation, response; no knowledge of storage."""

@@ -1,0 +1,1 @@
+"""The composition root: reads settings, builds backends, engine, access and the ASGI application."""

@@ -1,0 +1,1 @@
+"""Where bytes live: the Backend protocol and its implementations; knows nothing of deltas."""

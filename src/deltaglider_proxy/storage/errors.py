@@ -1,0 +1,53 @@
+"""What can go wrong below the engine. Each layer above translates these once; nothing recognises them by their text."""
+
+
+class StorageError(Exception):
+    """Root of everything a backend raises on purpose. The effect of the failed call is known: there is none."""
+
+
+class NoSuchBucket(StorageError):
+    """The bucket does not exist."""
+
+
+class NoSuchKey(StorageError):
+    """The key holds no object."""
+
+
+class BucketExists(StorageError):
+    """The bucket that was to be created is there already."""
+
+
+class BucketNotEmpty(StorageError):
+    """The bucket that was to be deleted holds an object; `key` names one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class ConditionFailed(StorageError):
+    """The key did not hold what the condition named, so nothing was changed."""
+
+
+class Changed(StorageError):
+    """The generation that was being read is gone, so the rest of it cannot be read."""
+
+
+class DiskFull(StorageError):
+    """No space (or quota of the file system) is left; the old object, if any, is intact."""
+
+
+class MetadataTooLarge(StorageError):
+    """The metadata does not fit beside the object; see `Capabilities.max_metadata`."""
+
+
+class KeyRejected(StorageError):
+    """The backend can never hold this key (longer than 1024 bytes, or NUL in it)."""
+
+
+class Unavailable(StorageError):
+    """The backend refused or did not answer, and surely did nothing; trying again later may work."""
+
+
+class Uncertain(StorageError):
+    """The answer to a mutation was lost: it may have taken effect, or may still. Look; never repeat it blindly."""
