@@ -29,13 +29,15 @@ class OpenObject(Protocol):
 
     def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
         """Bytes `start` to `stop` (exclusive), verified before they are yielded. Raises Corrupt, Busy, Unavailable;
-        before the first chunk a caller may still answer with an error, afterwards it must cut the response short."""
+        before the first chunk a caller may still answer with an error, afterwards it must cut the response short.
+        """
         ...
 
     @property
     def cache_hit(self) -> bool | None:
         """Whether all reference pieces were at hand; known once the first chunk of `stream` was yielded; None for
-        objects that need no reference."""
+        objects that need no reference.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -72,8 +72,8 @@ class Body:
     """The plain bytes of an upload as they arrive.
 
     `chunks` yields buffers of any size; a buffer may be reused after the next one was asked for. It raises when the
-    client breaks off. `digests` names what must be computed beside md5. `verify` is called once, after the last byte and
-    before anything becomes visible, and raises to refuse; it returns the checksum to keep, if any.
+    client breaks off. `digests` names what must be computed beside md5. `verify` is called once, after the last byte
+    and before anything becomes visible, and raises to refuse; it returns the checksum to keep, if any.
     """
 
     chunks: AsyncIterator[bytes | bytearray | memoryview]

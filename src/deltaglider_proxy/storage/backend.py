@@ -2,7 +2,8 @@
 
 Guarantees of every implementation, checked by one suite in `tests/contract`:
 
-* A key is 1 to 1024 bytes of UTF-8 without NUL. Keys are compared and listed by their bytes; no two are the same object.
+* A key is 1 to 1024 bytes of UTF-8 without NUL. Keys are compared and listed by their bytes; each is an object
+  of its own.
 * An object changes as a whole, data and metadata together, at one moment: readers see the old or the new one.
 * When a mutation returns, it is durable and every later call, from any process, sees it.
 * When a mutation raises `Uncertain`, it may have taken effect or may still do so; any other error means it did nothing
@@ -187,7 +188,7 @@ class Backend(Protocol):
         condition: Condition = None,
         pin: IfMatch | None = None,
     ) -> Stored:
-        """Make an object of byte ranges of others, without moving the bytes through this process where that is possible.
+        """Make an object of byte ranges of others, without moving the bytes through this process where possible.
 
         A copy is one piece; `pin` names the generation of the first piece's object and raises Changed if it is another.
         Raises NoSuchKey if a source is missing, and all that `Writer.commit` raises.
@@ -196,7 +197,8 @@ class Backend(Protocol):
 
     async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
         """Put small `data` at the key only if it still holds `expected`, safe also against programs that write to the
-        storage without this interface. Raises ConditionFailed."""
+        storage without this interface. Raises ConditionFailed.
+        """
         ...
 
     async def list(
@@ -205,8 +207,8 @@ class Backend(Protocol):
         """The first `limit` entries with `prefix` that sort after `after` (byte order).
 
         With `delimiter`, keys that have it after the prefix are rolled up into common prefixes; a common prefix that
-        sorts at or before `after`, or is a prefix of it, is not repeated. Keys that begin with `hidden` (if not empty) are
-        stepped over and count for nothing. Raises NoSuchBucket.
+        sorts at or before `after`, or is a prefix of it, is not repeated. Keys that begin with `hidden` (if not
+        empty) are stepped over and count for nothing. Raises NoSuchBucket.
         """
         ...
 
