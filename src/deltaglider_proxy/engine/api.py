@@ -1,11 +1,12 @@
 """What the S3 layer sees of the engine. `engine.engine.Engine` implements it; tests may implement it otherwise."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from deltaglider_proxy.engine.model import (
     Attributes,
     Body,
+    Checksum,
     ChecksumAlgorithm,
     ChecksumType,
     CompletedPart,
@@ -125,9 +126,10 @@ class ObjectStore(Protocol):
         upload_id: str,
         parts: Sequence[CompletedPart],
         precondition: Precondition | None = None,
-        expected_size: int | None = None,
-        expected_checksum: str | None = None,
-    ) -> ObjectInfo: ...
+        verify: Callable[[Sequence[PartInfo]], Checksum | None] | None = None,
+    ) -> ObjectInfo:
+        """`verify` is given the parts as they were stored, raises to refuse, and returns the checksum to keep."""
+        ...
 
     async def abort_upload(self, bucket: str, key: str, upload_id: str) -> None: ...
 

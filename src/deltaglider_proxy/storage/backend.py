@@ -122,7 +122,10 @@ class Writer(Protocol):
         ...
 
     async def commit(self, condition: Condition = None, metadata: Metadata | None = None) -> Stored:
-        """Make the object visible, durably, if `condition` holds. Ends the writer, whatever the outcome.
+        """Make the object visible, durably, if `condition` holds.
+
+        Ends the writer, whatever the outcome, except ConditionFailed: then look again and commit with another
+        condition, or abort.
 
         `metadata` replaces that given to `write` where `Capabilities.late_metadata`; else it must be None.
         Raises ConditionFailed, NoSuchBucket, DiskFull, MetadataTooLarge, Unavailable, Uncertain.

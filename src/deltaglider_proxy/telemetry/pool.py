@@ -25,7 +25,10 @@ class Pool:
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `function` in a thread; on cancellation, first wait until it has ended (or was never begun)."""
-        job = self._executor.submit(function, *args, **kwargs)
+        return await self.wait(self._executor.submit(function, *args, **kwargs))
+
+    async def wait(self, job: Future[R]) -> R:
+        """The result of a submitted job, under the same rule."""
         waiter = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(waiter)

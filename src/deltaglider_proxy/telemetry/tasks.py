@@ -1,16 +1,63 @@
-"""Background work that outlives the request that began it, such as promotions; nothing it raises is lost."""
+"""Tasks whose exceptions are never lost: beside a block, as a crew that a block waits for, or in the background.
+
+A TaskGroup would wrap each error in a group and cancel its owner; here errors reach the owner as they are.
+"""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import structlog
+
+R = TypeVar("R")
 
 _log = structlog.get_logger("deltaglider_proxy.tasks")
 
 
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, R]) -> AsyncIterator[asyncio.Task[R]]:
+    """Run `work` while the block runs; the block awaits it. If the block fails first, `work` is cancelled and ended."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+
+class Crew:
+    """Tasks of one owner. Leaving the block cancels those that still run and waits for their end."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def join(self) -> None:
+        """Wait for all; raises the first error."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for task in self._tasks:
+            task.result()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
 class Background:
-    """A set of running tasks; `close` waits for all of them."""
+    """Work that outlives the request that began it, such as promotions."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,0 +1,102 @@
+"""Making a change visible: conditions, and what to do when the answer is lost.
+
+A change of a client's key is never repeated after an uncertain answer: a late repeat could undo somebody's newer
+write. Instead the key is looked at: if it holds our object id, the change took effect; else the client is told that
+nobody knows, and decides.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from deltaglider_proxy.engine import errors, marks, names
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.model import ObjectInfo, Precondition
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Condition, IfAbsent, IfMatch, Metadata, Stored, Writer
+
+_ATTEMPTS = 20
+
+
+async def look(ctx: Context, bucket: str, storage_key: str) -> ObjectInfo | None:
+    """What the key holds, without its side object; None for nothing."""
+    try:
+        return marks.describe(await ctx.backend.head(bucket, storage_key), names.to_client(storage_key) or "")
+    except storage.NoSuchKey:
+        return None
+
+
+async def conditionally(
+    ctx: Context,
+    bucket: str,
+    storage_key: str,
+    precondition: Precondition | None,
+    change: Callable[[Condition], Awaitable[Stored]],
+) -> Stored:
+    """Run `change` under the storage condition that carries the client's `precondition`.
+
+    The storage generation may move under an object that stays the same for clients (a promotion), so a failed storage
+    condition is no answer: look again.
+    """
+    if precondition is None:
+        return await change(None)
+    for _ in range(_ATTEMPTS):
+        current = await look(ctx, bucket, storage_key)
+        precondition(current)
+        try:
+            return await change(IfMatch(current.generation) if current is not None else IfAbsent())
+        except storage.ConditionFailed:
+            continue
+    raise errors.PreconditionFailed("the object changes faster than its condition can be checked")
+
+
+async def commit(
+    ctx: Context,
+    writer: Writer,
+    bucket: str,
+    storage_key: str,
+    object_id: str,
+    precondition: Precondition | None,
+    metadata: Metadata | None,
+) -> Stored:
+    """Make what was written the object at the key."""
+    try:
+        return await conditionally(ctx, bucket, storage_key, precondition, lambda c: writer.commit(c, metadata))
+    except storage.Uncertain as error:
+        return await mine(ctx, bucket, storage_key, object_id, error)
+
+
+async def mine(ctx: Context, bucket: str, storage_key: str, object_id: str, error: storage.Uncertain) -> Stored:
+    """The object at the key if it is the one that an unanswered change was to make; else raises Uncertain."""
+    try:
+        found = await ctx.backend.head(bucket, storage_key)
+    except storage.StorageError:
+        raise errors.Uncertain from error
+    mark = marks.mark_of(found)
+    if mark is None or mark.object_id != object_id:
+        raise errors.Uncertain from error
+    return found
+
+
+async def put_internal(ctx: Context, bucket: str, key: str, data: bytes, metadata: Metadata | None = None) -> None:
+    """Write a small internal object; repeated until answered, since its name is nobody else's."""
+    for attempt in range(_ATTEMPTS):
+        writer = await ctx.backend.write(bucket, key, metadata or {}, len(data))
+        try:
+            await writer.write(data)
+            await writer.commit()
+            return
+        except storage.Uncertain:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        finally:
+            await writer.abort()
+
+
+async def delete_internal(ctx: Context, bucket: str, key: str) -> None:
+    """Delete an internal object, repeated until answered."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            await ctx.backend.delete(bucket, key)
+            return
+        except storage.Uncertain:
+            if attempt == _ATTEMPTS - 1:
+                raise

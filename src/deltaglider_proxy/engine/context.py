@@ -1,0 +1,75 @@
+"""What every part of the engine works with; made once per process by the server."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from deltaglider_proxy.engine.model import Kind
+from deltaglider_proxy.engine.settings import EngineSettings
+from deltaglider_proxy.storage.backend import Backend
+from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.pool import Pool
+from deltaglider_proxy.telemetry.tasks import Background
+
+
+class Events:
+    """What the engine tells whoever counts; override what is of interest."""
+
+    def decision(self, kind: Kind, logical: int, stored: int) -> None:
+        """An object was committed."""
+
+    def promoted(self) -> None:
+        """An object's bytes became a reference."""
+
+    def encoded(self, ratio: float, seconds: float) -> None:
+        """An upload was encoded to its end, kept or not."""
+
+    def decoded(self, seconds: float) -> None:
+        """A frame was decoded."""
+
+    def reference_used(self, *, hit: bool) -> None:
+        """A request needed a reference; `hit`: without reading it from the backend."""
+
+    def integrity_failed(self) -> None:
+        """Stored bytes failed a check."""
+
+
+class Budget:
+    """A number of bytes that may be held at once."""
+
+    def __init__(self, total: int) -> None:
+        self._free = total
+
+    def reserve(self, size: int) -> bool:
+        """Take `size` bytes, if they are free."""
+        if size > self._free:
+            return False
+        self._free -= size
+        return True
+
+    def release(self, size: int) -> None:
+        self._free += size
+
+
+@dataclass(slots=True)
+class Context:
+    backend: Backend
+    settings: EngineSettings
+    clock: Clock
+    pool: Pool
+    """File operations and digests."""
+    codec_pool: Pool
+    """One thread per codec slot."""
+    events: Events
+    background: Background
+    slots: asyncio.Semaphore = field(init=False)
+    """Codec slots. A frame is encoded or decoded by whoever holds one."""
+
+    decoded: Budget = field(init=False)
+    """Decoded bytes that wait in memory for their readers."""
+    spooled: Budget = field(init=False)
+    """Bytes of uploads in the spool directory."""
+
+    def __post_init__(self) -> None:
+        self.slots = asyncio.Semaphore(self.settings.codec_slots)
+        self.decoded = Budget(self.settings.decoded_bytes)
+        self.spooled = Budget(self.settings.spool_bytes)

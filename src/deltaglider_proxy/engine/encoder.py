@@ -1,0 +1,172 @@
+"""Encoding an upload while it arrives: plaintext and container grow side by side in the spool.
+
+Frames are encoded as soon as they are complete, in parallel, each in a codec slot that it keeps until its payload is
+in the container, so memory is bounded by the slots and not by the uploads. Which of the two is kept is decided at the
+end, or earlier when the delta is sure to lose.
+"""
+
+import asyncio
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from deltaglider_proxy.codecs import container, frames, windows
+from deltaglider_proxy.codecs.buffers import Buffer
+from deltaglider_proxy.codecs.container import FRAME_SIZE, Frame, Index, Reference
+from deltaglider_proxy.engine import references
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.errors import Corrupt, DiskFull
+from deltaglider_proxy.engine.reference_cache import OpenReference
+from deltaglider_proxy.engine.reference_facts import PIECE
+from deltaglider_proxy.engine.spool import Spool
+from deltaglider_proxy.storage.errors import StorageError
+from deltaglider_proxy.telemetry.tasks import Crew
+
+_log = structlog.get_logger("deltaglider_proxy.encoder")
+
+_HOPELESS_FRAMES = 4
+_HOPELESS_RATIO = 0.95
+
+
+class Encoder:
+    """Spools one body and encodes it against one reference. Use it as a context manager, then `finish` it."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        spool: Spool,
+        object_id: str,
+        reference: Reference,
+        opened: OpenReference,
+        most: float | None = None,
+    ) -> None:
+        """`most`: the size of container from which on the delta has lost; None while that is unknown."""
+        self._ctx = ctx
+        self._object_id = object_id
+        self._reference = reference
+        self._opened = opened
+        self._most = most
+        self._crew = Crew()
+        self._frames: list[Frame] = []
+        self._appended = asyncio.Condition()
+        self._seconds = 0.0
+        self.plain = spool.file()
+        self.container = spool.file()
+        self.container.append(container.header(object_id) + container.reference_record(reference))
+        self.lost = False
+        """The delta is given up; the plaintext is still whole."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._crew.__aexit__(kind, error, trace)
+        finally:
+            self.plain.close()
+            self.container.close()
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        before = self.plain.size
+        await self._ctx.pool.run(self.plain.append, data)
+        for number in range(before // FRAME_SIZE, self.plain.size // FRAME_SIZE):
+            self._start(number, number * FRAME_SIZE, (number + 1) * FRAME_SIZE)
+
+    async def finish(self) -> bool:
+        """Encode what is left. Whether the container is whole: if not, only the plaintext can be used."""
+        done = self.plain.size // FRAME_SIZE * FRAME_SIZE
+        if done < self.plain.size:
+            self._start(done // FRAME_SIZE, done, self.plain.size)
+        await self._crew.join()
+        if self.lost:
+            return False
+        if await self._is_exact_copy():
+            self.container.truncate()
+            self.container.append(references.exact_copy(self._reference, self._object_id))
+        else:
+            index = Index(self._object_id, (self._reference,), tuple(self._frames))
+            self.container.append(container.closing(index, self.container.size))
+        ratio = self.container.size / max(self.plain.size, 1)
+        self._ctx.events.encoded(ratio, self._seconds)
+        return True
+
+    async def _is_exact_copy(self) -> bool:
+        pieces = self._opened.facts.pieces
+        if self.plain.size != self._reference.size or not pieces:
+            return False
+        # The first frame of an exact copy shrinks to next to nothing, so others are not read again.
+        if self._frames and self._frames[0].payload > self._frames[0].size // 100:
+            return False
+
+        def equal() -> bool:
+            starts = range(0, self.plain.size, PIECE)
+            found = (container.digest(self.plain.read(start, start + PIECE)) for start in starts)
+            return all(a == b for a, b in zip(found, pieces, strict=True))
+
+        return await self._ctx.pool.run(equal)
+
+    def _start(self, number: int, start: int, stop: int) -> None:
+        if not self.lost:
+            self._crew.start(self._encode(number, start, stop))
+
+    async def _encode(self, number: int, start: int, stop: int) -> None:
+        ctx = self._ctx
+        try:
+            await asyncio.wait_for(ctx.slots.acquire(), ctx.settings.codec_wait if number == 0 else None)
+        except TimeoutError:
+            await self._give_up("no codec slot in time")
+            return
+        try:
+            if not self.lost:
+                async with asyncio.timeout(ctx.settings.codec_timeout):
+                    frame, payload = await self._frame(start, stop)
+                await self._append(number, frame, payload)
+        except TimeoutError:
+            await self._give_up("a frame took longer than codec_timeout_secs")
+        except (Corrupt, StorageError) as error:
+            _log.warning("a reference cannot be used", reference=self._reference.name, reason=str(error))
+            await self._give_up("the reference cannot be used")
+        except DiskFull:
+            await self._give_up("no spool room")
+        finally:
+            ctx.slots.release()
+
+    async def _frame(self, start: int, stop: int) -> tuple[Frame, Buffer]:
+        ctx = self._ctx
+        began = ctx.clock.monotonic()
+        data = self.plain.map(start, stop)
+        facts = self._opened.facts
+        ranges = await ctx.codec_pool.run(windows.choose, data, facts.index, facts.size)
+        await self._opened.ensure(ranges)
+        result = await ctx.codec_pool.run(frames.encode, data, ranges, self._opened.read)
+        self._seconds += ctx.clock.monotonic() - began
+        return result
+
+    async def _append(self, number: int, frame: Frame, payload: Buffer) -> None:
+        """Put the frame into the container when all before it are there."""
+        async with self._appended:
+            await self._appended.wait_for(lambda: len(self._frames) == number or self.lost)
+            if self.lost:
+                return
+            head = container.frame_head(frame)
+            placed = replace(frame, reference=0 if frame.ranges else None, offset=self.container.size + len(head))
+            await self._ctx.pool.run(self.container.append, head)
+            await self._ctx.pool.run(self.container.append, payload)
+            self._frames.append(placed)
+            hopeless = len(self._frames) == _HOPELESS_FRAMES and self.container.size > _HOPELESS_RATIO * sum(
+                f.size for f in self._frames
+            )
+            self._appended.notify_all()
+        if hopeless or (self._most is not None and self.container.size >= self._most):
+            await self._give_up("the delta does not pay")
+
+    async def _give_up(self, reason: str) -> None:
+        async with self._appended:
+            if not self.lost:
+                _log.info("storing an object as it is", reason=reason)
+            self.lost = True
+            self._appended.notify_all()

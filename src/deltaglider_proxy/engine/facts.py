@@ -1,0 +1,112 @@
+"""What listings say about containers, where the backend's own listing does not say it.
+
+A listing of an S3 service shows stored sizes and ETags. Only objects whose size is that of a container can be
+containers, so only those are looked at, several at a time, and what is learned is kept by storage ETag: in memory, and
+on disk so that a restart begins warm. Where listings carry metadata there is nothing to look up.
+"""
+
+import asyncio
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+
+from deltaglider_proxy.codecs.container import may_be_container
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Metadata, Stored
+
+_PARALLEL = 32
+_SCHEMA = """
+create table if not exists facts (
+    bucket text, key text, etag text, modified real, metadata blob not null, primary key (bucket, key)
+) without rowid
+"""
+
+
+class Facts:
+    """Metadata by (bucket, key, storage ETag, modification time)."""
+
+    def __init__(self, ctx: Context, path: Path, memory_bytes: int, disk_bytes: int) -> None:
+        self._ctx = ctx
+        self._memory: OrderedDict[tuple[str, str], tuple[str, float, Metadata]] = OrderedDict()
+        self._room = max(memory_bytes // 600, 1)
+        self._rows = max(disk_bytes // 400, 1)
+        self._limit = asyncio.Semaphore(_PARALLEL)
+        self._using = asyncio.Lock()
+        self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    async def complete(self, bucket: str, entries: Sequence[Stored]) -> list[Stored]:
+        """The entries with the metadata that a client's view of them needs; those gone meanwhile are left out."""
+        wanted = [e for e in entries if e.metadata is None and may_be_container(e.size)]
+        if wanted:
+            async with self._using:
+                known = await self._ctx.pool.run(self._recall, bucket, wanted)
+            missing = [e for e in wanted if e.key not in known]
+            looked = await asyncio.gather(*(self._look(bucket, e) for e in missing))
+            fresh = [s for s in looked if s is not None]
+            async with self._using:
+                await self._ctx.pool.run(self._keep, bucket, fresh)
+            gone = {e.key for e in missing} - {s.key for s in fresh}
+            by_key = known | {s.key: s for s in fresh}
+            entries = [by_key.get(e.key, e) for e in entries if e.key not in gone]
+        return [e if e.metadata is not None else replace(e, metadata={}) for e in entries]
+
+    async def _look(self, bucket: str, entry: Stored) -> Stored | None:
+        async with self._limit:
+            try:
+                return await self._ctx.backend.head(bucket, entry.key)
+            except storage.NoSuchKey:
+                return None
+
+    def _recall(self, bucket: str, entries: Sequence[Stored]) -> dict[str, Stored]:
+        found: dict[str, Stored] = {}
+        database = self._open()
+        for entry in entries:
+            row = self._memory.get((bucket, entry.key))
+            if row is None:
+                select = "select etag, modified, metadata from facts where bucket = ? and key = ?"
+                stored = database.execute(select, (bucket, entry.key)).fetchone()
+                row = (stored[0], stored[1], orjson.loads(stored[2])) if stored else None
+            if row is not None and row[0] == entry.etag and row[1] == entry.modified:
+                found[entry.key] = replace(entry, metadata=row[2])
+                self._remember(bucket, found[entry.key])
+        return found
+
+    def _keep(self, bucket: str, entries: Sequence[Stored]) -> None:
+        database = self._open()
+        with database:
+            for entry in entries:
+                self._remember(bucket, entry)
+                row = (bucket, entry.key, entry.etag, entry.modified, orjson.dumps(dict(entry.metadata or {})))
+                database.execute("insert or replace into facts values (?, ?, ?, ?, ?)", row)
+            count = database.execute("select count(*) from facts").fetchone()[0]
+            if count > self._rows:
+                surplus = (count - self._rows + self._rows // 10,)
+                database.execute(
+                    "delete from facts where (bucket, key) in (select bucket, key from facts limit ?)", surplus
+                )
+
+    def _remember(self, bucket: str, entry: Stored) -> None:
+        self._memory[bucket, entry.key] = (entry.etag, entry.modified, entry.metadata or {})
+        self._memory.move_to_end((bucket, entry.key))
+        while len(self._memory) > self._room:
+            self._memory.popitem(last=False)
+
+    def _open(self) -> sqlite3.Connection:
+        """One connection; the pool's threads use it in turn, one at a time under `_using`."""
+        if self._database is None:
+            self._database = sqlite3.connect(self._path, check_same_thread=False, timeout=30)
+            self._database.execute("pragma journal_mode = wal")
+            self._database.execute("pragma synchronous = off")
+            self._database.execute(_SCHEMA)
+        return self._database
+
+    def close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None

@@ -1,0 +1,106 @@
+"""Opening an object for reading: one generation of it, whole or by ranges."""
+
+from collections.abc import AsyncIterator
+
+from deltaglider_proxy.engine import errors, marks, names
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.decoder import Decoder, Layout, read_layout
+from deltaglider_proxy.engine.marks import Mark
+from deltaglider_proxy.engine.model import Kind, ObjectInfo
+from deltaglider_proxy.engine.reference_cache import ReferenceCache
+from deltaglider_proxy.engine.spool import Spool
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Reader
+
+
+async def side_of(ctx: Context, bucket: str, mark: Mark | None) -> bytes | None:
+    """The content of the side object that the mark names, if it names one."""
+    if mark is None or mark.side is None:
+        return None
+    try:
+        reader = await ctx.backend.open(bucket, marks.side_key(mark.side))
+    except storage.NoSuchKey as error:
+        raise errors.Corrupt("the metadata beside an object is missing") from error
+    try:
+        return await reader.read(0, reader.stored.size)
+    finally:
+        await reader.close()
+
+
+class Getter:
+    """Gives open objects and their descriptions."""
+
+    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool) -> None:
+        self._ctx = ctx
+        self._cache = cache
+        self._spool = spool
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        storage_key = names.to_storage(key)
+        stored = self._ctx.backend.head_now(bucket, storage_key)
+        if stored is None:
+            try:
+                stored = await self._ctx.backend.head(bucket, storage_key)
+            except storage.NoSuchKey as error:
+                raise errors.NoSuchKey(key) from error
+        mark = marks.mark_of(stored)
+        side = await side_of(self._ctx, bucket, mark) if mark is not None and mark.side else None
+        return marks.describe(stored, key, side)
+
+    async def open(self, bucket: str, key: str) -> "OpenObject":
+        return await self.open_stored(bucket, names.to_storage(key))
+
+    async def open_stored(self, bucket: str, storage_key: str) -> "OpenObject":
+        """Open what a storage key holds, a staged part for instance."""
+        key = names.to_client(storage_key) or ""
+        try:
+            reader = await self._ctx.backend.open(bucket, storage_key)
+        except storage.NoSuchKey as error:
+            raise errors.NoSuchKey(key) from error
+        try:
+            side = await side_of(self._ctx, bucket, marks.mark_of(reader.stored))
+            info = marks.describe(reader.stored, key, side)
+            layout = decoder = None
+            if info.kind is Kind.DELTA:
+                layout = await read_layout(self._ctx, reader)
+                if layout.index.object_id != info.object_id or layout.index.size != info.size:
+                    raise errors.Corrupt("a container is not the one that its metadata says")
+                decoder = Decoder(self._ctx, self._cache, self._spool, bucket, reader, layout.index)
+        except BaseException:
+            await reader.close()
+            raise
+        return OpenObject(reader, info, layout, decoder)
+
+
+class OpenObject:
+    """See `engine.api.OpenObject`."""
+
+    def __init__(self, reader: Reader, info: ObjectInfo, layout: Layout | None, decoder: Decoder | None) -> None:
+        self.info = info
+        self.layout = layout
+        """Of a container; None for an object that is stored as it is."""
+        self.reader = reader
+        self._decoder = decoder
+
+    def read_now(self, start: int, stop: int) -> bytes | None:
+        return self.reader.read_now(start, stop) if self._decoder is None else None
+
+    @property
+    def reference_names(self) -> set[str]:
+        return {r.name for r in self.layout.index.references} if self.layout is not None else set()
+
+    def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
+        if self._decoder is not None:
+            return self._decoder.stream(start, stop)
+        return self.reader.chunks(start, stop)
+
+    @property
+    def cache_hit(self) -> bool | None:
+        return self._decoder.cache_hit if self._decoder is not None else None
+
+    async def close(self) -> None:
+        try:
+            if self._decoder is not None:
+                await self._decoder.close()
+        finally:
+            await self.reader.close()

@@ -1,0 +1,234 @@
+"""Multipart uploads: parts are staged, hashed and encoded as they arrive; completing joins what is there.
+
+Completing commits under the condition of what it saw at the key, with an object id that begins with the upload's. So a
+key whose id begins so is the success of this upload: repeats are harmless, and a late one cannot undo a newer write.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from deltaglider_proxy.engine import commit, errors, marks, names, references, uploads
+from deltaglider_proxy.engine.assembly import Assembly
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.decoder import read_layout
+from deltaglider_proxy.engine.get import Getter
+from deltaglider_proxy.engine.marks import Mark
+from deltaglider_proxy.engine.model import (
+    Body,
+    Checksum,
+    CompletedPart,
+    Digests,
+    Kind,
+    ObjectInfo,
+    PartInfo,
+    Precondition,
+    UploadInfo,
+)
+from deltaglider_proxy.engine.put import Putter, Target
+from deltaglider_proxy.engine.uploads import StagedPart
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Piece, Stored, Writer
+
+MIN_PART = 5 << 20
+MAX_PARTS = 10_000
+
+_SHARED = 16
+"""Hex digits of an upload id that begin the ids of the objects it makes."""
+
+Verify = Callable[[Sequence[PartInfo]], Checksum | None]
+
+
+class _AlreadyDone(Exception):
+    def __init__(self, info: ObjectInfo) -> None:
+        self.info = info
+
+
+class Multipart:
+    def __init__(self, ctx: Context, getter: Getter, putter: Putter) -> None:
+        self._ctx = ctx
+        self._getter = getter
+        self._putter = putter
+
+    async def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body) -> PartInfo:
+        upload = await uploads.load(self._ctx, bucket, key, upload_id)
+        place = names.part(upload_id, number)
+        info = await self._putter.stage(bucket, upload.key, place, body)
+        part = PartInfo(number, info.size, info.etag, info.modified, info.checksum)
+        await uploads.discard_parts(self._ctx, bucket, upload_id, number, keep=place)
+        try:
+            await uploads.load(self._ctx, bucket, key, upload_id)
+        except errors.NoSuchUpload:
+            await uploads.discard_parts(self._ctx, bucket, upload_id)
+            raise
+        return part
+
+    async def copy_part(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        number: int,
+        source: tuple[str, str],
+        byte_range: tuple[int, int] | None,
+        precondition: Precondition | None,
+    ) -> PartInfo:
+        opened = await self._getter.open(*source)
+        try:
+            if precondition is not None:
+                precondition(opened.info)
+            start, stop = byte_range or (0, opened.info.size)
+            if not 0 <= start < max(stop, 1) or stop > opened.info.size:
+                raise errors.InvalidRange(start, stop, opened.info.size)
+
+            def whole(_: Digests, size: int) -> None:
+                if size != stop - start:
+                    raise errors.Corrupt("the source ended early")
+
+            body = Body(opened.stream(start, stop), stop - start, frozenset(), whole)
+            return await self.put_part(bucket, key, upload_id, number, body)
+        finally:
+            await opened.close()
+
+    async def complete(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        named: Sequence[CompletedPart],
+        precondition: Precondition | None,
+        verify: Verify | None,
+    ) -> ObjectInfo:
+        ctx = self._ctx
+        try:
+            upload = await uploads.load(ctx, bucket, key, upload_id)
+        except errors.NoSuchUpload:
+            current = await commit.look(ctx, bucket, names.to_storage(key))
+            if current is not None and self._is_of(current, upload_id):
+                return current
+            raise
+        chosen = self._check(named, await uploads.parts(ctx, bucket, upload_id))
+        checksum = verify([part.info for part in chosen]) if verify is not None else None
+        try:
+            info = await self._join(bucket, upload, chosen, checksum, precondition)
+        except _AlreadyDone as done:
+            info = done.info
+        ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
+        return info
+
+    def _check(self, named: Sequence[CompletedPart], staged: Sequence[StagedPart]) -> list[StagedPart]:
+        """The staged parts that the client names, if they are there and large enough."""
+        known = {part.info.number: part for part in staged}
+        chosen: list[StagedPart] = []
+        for wanted in named:
+            found = known.get(wanted.number)
+            if found is None or found.info.etag != wanted.etag:
+                raise errors.InvalidPart(wanted.number)
+            chosen.append(found)
+        for part in chosen[:-1]:
+            if part.info.size < MIN_PART:
+                raise errors.PartTooSmall(part.info.number, part.info.size)
+        total = sum(part.info.size for part in chosen)
+        if total > self._ctx.settings.max_object_size:
+            raise errors.TooLarge(total, self._ctx.settings.max_object_size)
+        return chosen
+
+    async def _join(
+        self,
+        bucket: str,
+        upload: UploadInfo,
+        chosen: list[StagedPart],
+        checksum: Checksum | None,
+        precondition: Precondition | None,
+    ) -> ObjectInfo:
+        ctx = self._ctx
+        total = sum(part.info.size for part in chosen)
+        held = sum(part.stored.size for part in chosen)
+        digest = hashlib.md5(b"".join(bytes.fromhex(p.info.etag) for p in chosen), usedforsecurity=False)
+        mark = Mark(
+            upload.upload_id[:_SHARED] + names.random_id()[_SHARED:],
+            Kind.IDENTITY,
+            total,
+            f"{digest.hexdigest()}-{len(chosen)}",
+            round(ctx.clock.now() * 1000),
+            checksum,
+            tuple(part.info.size for part in chosen),
+        )
+
+        def unless_done(current: ObjectInfo | None) -> None:
+            if current is not None and self._is_of(current, upload.upload_id):
+                raise _AlreadyDone(current)
+            if precondition is not None:
+                precondition(current)
+
+        target = Target(bucket, names.to_storage(upload.key), upload.attributes, unless_done, mark.object_id)
+        encoded = any(self._is_encoded(part) for part in chosen)
+        if not encoded:
+            stored = await self._concatenate(target, mark, chosen)
+        elif held < ctx.settings.max_ratio(bucket) * total and await self._may_move(bucket, chosen):
+            mark = replace(mark, kind=Kind.DELTA)
+            stored = await self._assemble(target, mark, chosen)
+        else:
+            stored = await self._decode(target, mark, chosen)
+        ctx.events.decision(mark.kind, total, stored.size)
+        if mark.kind is Kind.IDENTITY:
+            choice = await references.choose(ctx, bucket, upload.key)
+            self._putter.remember_first(target, choice, stored)
+        return replace(marks.describe(stored, upload.key), checksum=checksum, part_sizes=mark.part_sizes)
+
+    @staticmethod
+    def _is_encoded(part: StagedPart) -> bool:
+        return marks.describe(part.stored, "").kind is Kind.DELTA
+
+    @staticmethod
+    def _is_of(info: ObjectInfo, upload_id: str) -> bool:
+        return info.object_id.startswith(upload_id[:_SHARED])
+
+    async def _may_move(self, bucket: str, chosen: list[StagedPart]) -> bool:
+        """Whether the references of all encoded parts are still free to be named."""
+        named: set[str] = set()
+        for part in chosen:
+            if self._is_encoded(part):
+                reader = await self._ctx.backend.open(bucket, part.stored.key)
+                try:
+                    layout = await read_layout(self._ctx, reader)
+                finally:
+                    await reader.close()
+                named.update(r.name for r in layout.index.references)
+        return await references.still_usable(self._ctx, bucket, named)
+
+    async def _concatenate(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
+        pieces = [Piece(part.stored.key, 0, part.stored.size) for part in chosen]
+        try:
+            return await self._putter.compose(target, mark, pieces)
+        except storage.NoSuchKey as error:
+            raise errors.NoSuchUpload("a part vanished while the upload was completed") from error
+
+    async def _assemble(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
+        async def fill(writer: Writer) -> None:
+            assembly = Assembly(writer, target.object_id)
+            await assembly.begin()
+            for part in chosen:
+                reader = await self._ctx.backend.open(target.bucket, part.stored.key)
+                try:
+                    if self._is_encoded(part):
+                        await assembly.add_container(reader, await read_layout(self._ctx, reader))
+                    else:
+                        await assembly.add_plain(reader)
+                finally:
+                    await reader.close()
+            await assembly.finish()
+
+        return await self._putter.write(target, mark, None, fill)
+
+    async def _decode(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
+        async def fill(writer: Writer) -> None:
+            for part in chosen:
+                opened = await self._getter.open_stored(target.bucket, part.stored.key)
+                try:
+                    async for chunk in opened.stream(0, part.info.size):
+                        await writer.write(chunk)
+                finally:
+                    await opened.close()
+
+        return await self._putter.write(target, mark, mark.size, fill)

@@ -1,0 +1,247 @@
+"""Storing an object: decide before the body flows, then stream it through, or encode it while it arrives.
+
+A body without a candidate goes straight to the backend. One that resembles a reference is spooled and encoded beside;
+the smaller way of storing it is committed. Nothing is visible before every digest and signature was verified.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+from deltaglider_proxy.codecs import anchors
+from deltaglider_proxy.codecs.container import Reference
+from deltaglider_proxy.engine import commit, errors, marks, names, references, tags
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.encoder import Encoder
+from deltaglider_proxy.engine.intake import Intake
+from deltaglider_proxy.engine.marks import Mark
+from deltaglider_proxy.engine.model import Attributes, Body, Kind, ObjectInfo, Precondition
+from deltaglider_proxy.engine.reference_cache import ReferenceCache
+from deltaglider_proxy.engine.references import Choice
+from deltaglider_proxy.engine.spool import Spool, SpoolFile
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Condition, IfMatch, Metadata, Piece, Stored, Writer
+
+_SPOOL_GUESS = 1 << 30
+"""Bytes of spool that an upload of unknown size reserves."""
+
+_WORTH_A_HINT = 32 << 10
+"""Smaller first objects are not remembered: the hint would cost as much as the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reference that the body seems to resemble, and the choice that showed it."""
+
+    reference: Reference
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an upload goes and what is written beside it."""
+
+    bucket: str
+    storage_key: str
+    attributes: Attributes
+    precondition: Precondition | None
+    object_id: str
+
+
+class Putter:
+    """Everything that turns bodies into objects."""
+
+    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool) -> None:
+        self._ctx = ctx
+        self._cache = cache
+        self._spool = spool
+        self._promoting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def put(
+        self, bucket: str, key: str, body: Body, attributes: Attributes, precondition: Precondition | None
+    ) -> ObjectInfo:
+        target = Target(bucket, names.to_storage(key), attributes, precondition, names.random_id())
+        if precondition is not None:
+            precondition(await commit.look(self._ctx, bucket, target.storage_key))
+        return await self._take(target, key, body)
+
+    async def stage(self, bucket: str, key: str, place: str, body: Body) -> ObjectInfo:
+        """Store a part of an upload of `key` at the internal `place`, encoded like the object it will belong to."""
+        return await self._take(Target(bucket, place, Attributes(), None, names.random_id()), key, body)
+
+    async def _take(self, target: Target, key: str, body: Body) -> ObjectInfo:
+        ctx = self._ctx
+        limit = ctx.settings.max_object_size
+        if body.size is not None and body.size > limit:
+            raise errors.TooLarge(body.size, limit)
+        intake = Intake(body, limit, ctx.pool)
+        head, whole = await intake.head(references.SKETCH)
+        choice, candidate = await self.candidate(target.bucket, key, head, whole=whole)
+        room = 2 * (body.size if body.size is not None else _SPOOL_GUESS)
+        if candidate is not None and ctx.spooled.reserve(room):
+            try:
+                return await self._encode(target, body, intake, candidate)
+            finally:
+                ctx.spooled.release(room)
+        info, stored = await self._pass_through(target, body, intake)
+        self.remember_first(target, choice, stored)
+        return info
+
+    async def candidate(
+        self, bucket: str, key: str, head: bytes | bytearray, *, whole: bool
+    ) -> tuple[Choice | None, Candidate | None]:
+        """What the start of a body resembles. No choice at all: nothing is to be remembered about it either."""
+        ctx = self._ctx
+        if not ctx.settings.policy(bucket).compression or (whole and len(head) < references.MIN_SIZE):
+            return None, None
+        choice = await references.choose(ctx, bucket, key)
+        reference = await references.best(ctx, self._cache, bucket, choice, head, whole=whole)
+        if reference is not None:
+            return choice, Candidate(reference, choice)
+        if len(choice.references) >= references.MAX_REFERENCES:
+            return choice, None
+        async with self._promoting.setdefault((bucket, choice.deltaspace), asyncio.Lock()):
+            again = await references.choose(ctx, bucket, key)
+            if len(again.references) > len(choice.references):
+                reference = await references.best(ctx, self._cache, bucket, again, head, whole=whole)
+                return again, Candidate(reference, again) if reference is not None else None
+            return again, await self._promote(bucket, key, again, head)
+
+    async def _promote(self, bucket: str, key: str, choice: Choice, head: bytes | bytearray) -> Candidate | None:
+        """Make the first object of the deltaspace a reference, if the body resembles it."""
+        ctx = self._ctx
+        hint = await references.read_hint(ctx, bucket, choice.deltaspace)
+        if hint is None or hint.key == names.to_storage(key):
+            return None
+        wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
+        if not references.fits_hint(hint, wanted, len(head)):
+            return None
+        promotion = await references.make_reference(ctx, bucket, choice, hint)
+        if promotion is None:
+            return None
+        ctx.background.start("promotion", references.rewrite_first(ctx, bucket, promotion))
+        return Candidate(promotion.reference, promotion.choice)
+
+    def remember_first(self, target: Target, choice: Choice | None, stored: Stored) -> None:
+        """Let a later object find this one, behind the acknowledgement."""
+        if choice is None or len(choice.references) >= references.MAX_REFERENCES or stored.size < _WORTH_A_HINT:
+            return
+        if names.to_client(target.storage_key) is not None:
+            work = references.write_hint(self._ctx, target.bucket, choice.deltaspace, stored, target.object_id)
+            self._ctx.background.start("first hint", work)
+
+    async def _pass_through(self, target: Target, body: Body, intake: Intake) -> tuple[ObjectInfo, Stored]:
+        ctx = self._ctx
+        late = ctx.backend.capabilities.late_metadata
+        begun = {} if late else await self.metadata(target, Mark(target.object_id, Kind.IDENTITY))
+        writer = await ctx.backend.write(target.bucket, target.storage_key, begun, body.size)
+        try:
+            await intake.drain(writer.write)
+            self._check_passthrough(intake.size)
+            mark = self.mark(target, Kind.IDENTITY, body, intake)
+            metadata = await self.metadata(target, mark) if late else None
+            await self.tag(target, mark)
+            stored = await self._commit(writer, target, metadata)
+        finally:
+            await writer.abort()
+        return self._told(stored, target, mark), stored
+
+    async def _encode(self, target: Target, body: Body, intake: Intake, candidate: Candidate) -> ObjectInfo:
+        ctx = self._ctx
+        ratio = ctx.settings.max_ratio(target.bucket)
+        most = ratio * body.size if body.size is not None else None
+        async with (
+            await self._cache.open(target.bucket, candidate.reference) as opened,
+            Encoder(ctx, self._spool, target.object_id, candidate.reference, opened, most) as encoder,
+        ):
+            await intake.drain(encoder.write)
+            delta = self.mark(target, Kind.DELTA, body, intake)
+            whole = await encoder.finish()
+            ctx.events.reference_used(hit=opened.hit)
+            keep = whole and encoder.container.size < ratio * encoder.plain.size
+            if keep and await self.may_name(target.bucket, candidate):
+                stored = await self.store(target, encoder.container, delta)
+                return self._told(stored, target, delta)
+            self._check_passthrough(intake.size)
+            identity = replace(delta, kind=Kind.IDENTITY)
+            stored = await self.store(target, encoder.plain, identity)
+        self.remember_first(target, candidate.choice, stored)
+        return self._told(stored, target, identity)
+
+    async def may_name(self, bucket: str, candidate: Candidate) -> bool:
+        """Whether a container on the reference may be committed: by the choice made, or by a fresh one."""
+        ctx = self._ctx
+        name = candidate.reference.name
+        if candidate.choice.usable(name, ctx.clock.monotonic(), ctx.settings.gc_grace):
+            return True
+        return await references.still_usable(ctx, bucket, {name})
+
+    async def store(self, target: Target, content: SpoolFile, mark: Mark) -> Stored:
+        return await self.write(target, mark, content.size, lambda w: content.copy_to(w, self._ctx.pool))
+
+    async def write(
+        self, target: Target, mark: Mark, size: int | None, fill: Callable[[Writer], Awaitable[None]]
+    ) -> Stored:
+        """Commit an object whose mark is known before its bytes, which `fill` writes."""
+        metadata = await self.metadata(target, mark)
+        await self.tag(target, mark)
+        writer = await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size)
+        try:
+            await fill(writer)
+            return await self._commit(writer, target, None)
+        finally:
+            await writer.abort()
+
+    async def compose(self, target: Target, mark: Mark, pieces: Sequence[Piece], pin: IfMatch | None = None) -> Stored:
+        """Commit an object that is made of others' bytes. Raises storage.Changed, storage.NoSuchKey."""
+        ctx = self._ctx
+        bucket, key = target.bucket, target.storage_key
+        metadata = await self.metadata(target, mark)
+        await self.tag(target, mark)
+
+        def change(condition: Condition) -> Awaitable[Stored]:
+            return ctx.backend.compose(bucket, key, pieces, metadata, condition, pin)
+
+        try:
+            return await commit.conditionally(ctx, bucket, key, target.precondition, change)
+        except storage.Uncertain as error:
+            return await commit.mine(ctx, bucket, key, target.object_id, error)
+
+    async def _commit(self, writer: Writer, target: Target, metadata: Metadata | None) -> Stored:
+        return await commit.commit(
+            self._ctx, writer, target.bucket, target.storage_key, target.object_id, target.precondition, metadata
+        )
+
+    def mark(self, target: Target, kind: Kind, body: Body, intake: Intake) -> Mark:
+        """The mark of a body that has arrived; raises what the body's own verification raises."""
+        digests = intake.digests.results()
+        checksum = body.verify(digests, intake.size)
+        now = round(self._ctx.clock.now() * 1000)
+        return Mark(target.object_id, kind, intake.size, digests["md5"].hex(), now, checksum)
+
+    async def tag(self, target: Target, mark: Mark) -> None:
+        """Write the tags of an object that is about to be committed."""
+        if target.attributes.tags and mark.etag is not None and mark.modified_ms is not None:
+            modified = mark.modified_ms / 1000
+            key = names.to_client(target.storage_key) or ""
+            await tags.write(self._ctx, target.bucket, key, mark.etag, modified, target.attributes.tags)
+
+    async def metadata(self, target: Target, mark: Mark) -> Metadata:
+        """What to store beside the bytes; what does not fit there is written to a side object first."""
+        limit = self._ctx.backend.capabilities.max_metadata
+        side = names.random_id()
+        metadata, overflow = marks.pack(target.attributes, replace(mark, side=side), limit)
+        if overflow is not None:
+            await commit.put_internal(self._ctx, target.bucket, marks.side_key(side), overflow)
+        return metadata
+
+    def _check_passthrough(self, size: int) -> None:
+        limit = self._ctx.settings.max_passthrough_object_size
+        if limit is not None and size > limit:
+            raise errors.TooLarge(size, limit)
+
+    def _told(self, stored: Stored, target: Target, mark: Mark) -> ObjectInfo:
+        self._ctx.events.decision(mark.kind, mark.size or 0, stored.size)
+        info = marks.describe(stored, names.to_client(target.storage_key) or "")
+        return replace(info, checksum=mark.checksum, part_sizes=mark.part_sizes)

@@ -1,0 +1,254 @@
+"""Verified pieces of references, shared by all workers of a host.
+
+One folder per reference: `state` has one byte per piece (1: verified), `data` the pieces themselves, sparse. Where the
+backend's objects are local files there is no `data`: pieces are read in place. All processes map the same `state`, so
+a piece is fetched and verified once. The budget counts verified pieces; whoever exceeds it removes the references that
+were used longest ago and that nobody has open, which a shared lock on `state` tells.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import mmap
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from deltaglider_proxy.codecs.container import Reference, digest
+from deltaglider_proxy.engine import names, reference_facts
+from deltaglider_proxy.engine.errors import Corrupt
+from deltaglider_proxy.engine.reference_facts import PIECE, FactsBuilder, ReferenceFacts, piece_numbers
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Backend, Reader
+from deltaglider_proxy.telemetry.pool import Pool
+
+_log = structlog.get_logger("deltaglider_proxy.cache")
+
+_FACTS_BUDGET = 64 << 20
+"""Bytes of facts that one process keeps in memory."""
+
+
+class ReferenceCache:
+    def __init__(self, directory: Path, budget: int, backend: Backend, pool: Pool) -> None:
+        self._directory = directory / "refs"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self.budget = budget
+        self._backend = backend
+        self._pool = pool
+        self._facts: OrderedDict[tuple[str, str], ReferenceFacts] = OrderedDict()
+        self._filling: dict[tuple[str, int], asyncio.Lock] = {}
+
+    async def open(self, bucket: str, reference: Reference) -> "OpenReference":
+        """Raises Corrupt if the reference is gone or of another size."""
+        try:
+            reader = await self._backend.open(bucket, names.INTERNAL + reference.name)
+        except storage.NoSuchKey as error:
+            raise Corrupt(f"reference {reference.name} is missing in {bucket}") from error
+        try:
+            if reader.stored.size != reference.size:
+                raise Corrupt(f"reference {reference.name} has {reader.stored.size} bytes, not {reference.size}")
+            facts = await self.facts(bucket, reference, reader)
+            entry = await self._pool.run(_Entry, self._path(bucket, reference), facts)
+        except BaseException:
+            await reader.close()
+            raise
+        return OpenReference(self, reader, facts, entry)
+
+    def _path(self, bucket: str, reference: Reference) -> Path:
+        return self._directory / hashlib.blake2b(f"{bucket}/{reference.name}".encode(), digest_size=16).hexdigest()
+
+    async def facts(self, bucket: str, reference: Reference, reader: Reader) -> ReferenceFacts:
+        """From memory, from the object beside the reference, or from the reference itself."""
+        known = self._facts.get((bucket, reference.name))
+        if known is None:
+            known = await self._load_facts(bucket, reference, reader)
+            self._facts[bucket, reference.name] = known
+            while sum(f.weight for f in self._facts.values()) > _FACTS_BUDGET and len(self._facts) > 1:
+                self._facts.popitem(last=False)
+        self._facts.move_to_end((bucket, reference.name))
+        return known
+
+    async def _load_facts(self, bucket: str, reference: Reference, reader: Reader) -> ReferenceFacts:
+        try:
+            beside = await self._backend.open(bucket, names.INTERNAL + reference.name + names.FACTS_SUFFIX)
+        except storage.NoSuchKey:
+            _log.warning("the facts of a reference are lost; reading it whole", bucket=bucket, reference=reference.name)
+        else:
+            try:
+                parts = [chunk async for chunk in beside.chunks(0, beside.stored.size)]
+                facts = await self._pool.run(reference_facts.decode, b"".join(parts))
+                if facts.size == reference.size and facts.sha256 == names.sha256_of(reference.name):
+                    return facts
+            except reference_facts.BrokenFacts as error:
+                _log.warning("broken facts", bucket=bucket, reference=reference.name, reason=str(error))
+            finally:
+                await beside.close()
+        facts = await build_facts(reader, self._pool)
+        if facts.sha256 != names.sha256_of(reference.name):
+            raise Corrupt(f"reference {reference.name} does not have the bytes that its name says")
+        return facts
+
+    def filling(self, key: tuple[str, int]) -> asyncio.Lock:
+        return self._filling.setdefault(key, asyncio.Lock())
+
+    def filled(self, key: tuple[str, int]) -> None:
+        self._filling.pop(key, None)
+
+    async def shrink(self) -> None:
+        """Bring the directory within the budget."""
+        await self._pool.run(self._shrink)
+
+    def _shrink(self) -> None:
+        used, folders = self._measure()
+        for _, size, folder in sorted(folders):
+            if used <= self.budget:
+                return
+            if _remove_unless_open(folder):
+                used -= size
+
+    def usage(self) -> tuple[int, int]:
+        """Bytes of verified pieces, and references that have any."""
+        used, folders = self._measure()
+        return used, sum(1 for _, size, _ in folders if size)
+
+    def _measure(self) -> tuple[int, list[tuple[float, int, Path]]]:
+        folders = []
+        for folder in self._directory.iterdir():
+            state = folder / "state"
+            try:
+                verified = state.read_bytes().count(1)
+                folders.append((state.stat().st_mtime, verified * PIECE, folder))
+            except FileNotFoundError:
+                continue
+        return sum(size for _, size, _ in folders), folders
+
+
+class _Entry:
+    """The files of one reference, open and protected from removal."""
+
+    def __init__(self, folder: Path, facts: ReferenceFacts) -> None:
+        self.identity = folder.name
+        count = max(len(facts.pieces), 1)
+        while True:
+            folder.mkdir(exist_ok=True)
+            self.state = os.open(folder / "state", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self.state, fcntl.LOCK_SH)
+            if os.fstat(self.state).st_nlink:
+                break
+            os.close(self.state)
+        if os.fstat(self.state).st_size != count:
+            os.truncate(self.state, count)
+        os.utime(self.state)
+        self.flags = mmap.mmap(self.state, count)
+        self.data = os.open(folder / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        self.flags.close()
+        os.close(self.state)
+        os.close(self.data)
+
+
+class OpenReference:
+    """A reference whose pieces can be used; holds it in the cache until `close`."""
+
+    def __init__(self, cache: ReferenceCache, reader: Reader, facts: ReferenceFacts, entry: _Entry) -> None:
+        self._cache = cache
+        self._reader = reader
+        self._entry = entry
+        self._pool = cache._pool
+        self.facts = facts
+        self.hit = True
+        """False once a piece had to be read and verified for this user."""
+
+    async def ensure(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Have all pieces of the ranges verified. Raises Corrupt."""
+        for number in piece_numbers(ranges):
+            if number >= len(self.facts.pieces):
+                raise Corrupt("a range reaches past the end of its reference")
+            if not self._entry.flags[number]:
+                self.hit = False
+                await self._fill(number)
+
+    async def _fill(self, number: int) -> None:
+        key = (self._entry.identity, number)
+        async with self._cache.filling(key):
+            if self._entry.flags[number]:
+                return
+            start = number * PIECE
+            for attempt in (1, 2):
+                piece = await self._reader.read(start, start + PIECE)
+                if await self._pool.run(self._keep, number, piece):
+                    break
+                _log.error("a piece of a reference fails its digest", piece=number, attempt=attempt)
+            else:
+                raise Corrupt("a piece of a reference fails its digest")
+        self._cache.filled(key)
+        if self._cache.budget:
+            await self._cache.shrink()
+
+    def _keep(self, number: int, piece: bytes) -> bool:
+        if digest(piece) != self.facts.pieces[number]:
+            return False
+        if self._reader.fileno() is None:
+            os.pwrite(self._entry.data, piece, number * PIECE)
+        self._entry.flags[number] = 1
+        return True
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> bytearray:
+        """The bytes of ranges whose pieces are verified, joined. Blocks: for the pool."""
+        place = self._reader.fileno()
+        source = self._entry.data if place is None else place
+        joined = bytearray(sum(length for _, length in ranges))
+        view, at = memoryview(joined), 0
+        for start, length in ranges:
+            end = at + length
+            while at < end:
+                count = os.preadv(source, [view[at:end]], start + length - (end - at))
+                if count == 0:
+                    raise Corrupt("a reference is shorter than its facts say")
+                at += count
+        return joined
+
+    async def close(self) -> None:
+        self._entry.close()
+        await self._reader.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def build_facts(reader: Reader, pool: Pool) -> ReferenceFacts:
+    """Facts of the object that `reader` has open, read once."""
+    builder = FactsBuilder()
+    for start in range(0, reader.stored.size, PIECE):
+        piece = await reader.read(start, start + PIECE)
+        await pool.run(builder.add, piece)
+    return await pool.run(builder.finish)
+
+
+def _remove_unless_open(folder: Path) -> bool:
+    try:
+        state = os.open(folder / "state", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Unlinked under the lock: whoever waits for it sees that the name is gone and begins anew.
+        (folder / "state").unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(state)
+    return True

@@ -1,0 +1,275 @@
+"""Choosing a reference, and making one.
+
+To choose is to list a deltaspace on the backend: the answer shows references and the markers of garbage collection
+together, so what a choice returns is sure to live for half the grace period from before the listing. A commit looks at
+that age directly before it; see `Choice.usable`.
+
+The first object of a deltaspace is stored as it is, and a hint names it. When a second one resembles it, its bytes are
+copied to a reference; once the delta is committed the first object becomes an empty container on it, if it is still
+what was copied. Hints are only hints: without them compression suffers, nothing else.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import orjson
+import structlog
+
+from deltaglider_proxy.codecs import anchors, container
+from deltaglider_proxy.codecs.anchors import Fingerprints
+from deltaglider_proxy.codecs.container import Reference
+from deltaglider_proxy.engine import marks, names, reference_facts
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.family import deltaspace_of
+from deltaglider_proxy.engine.model import Kind
+from deltaglider_proxy.engine.reference_cache import ReferenceCache, build_facts
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import IfMatch, Piece, Reader, Stored
+
+_log = structlog.get_logger("deltaglider_proxy.references")
+
+MIN_SIZE = 4096
+"""Smaller objects gain nothing: a container alone takes 667 bytes."""
+
+SKETCH = 1 << 20
+"""Bytes at the start of a body that decide whether a delta is tried."""
+
+MAX_REFERENCES = 4
+"""Per deltaspace; beyond it new objects that do not fit are stored as they are."""
+
+_ALWAYS_TRIED = 256 << 10
+"""Objects up to this size are encoded to find out: that is as cheap as a sketch."""
+
+_MIN_SHARE = 0.01
+_MAX_HINT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What one listing of a deltaspace showed."""
+
+    deltaspace: str
+    references: tuple[Reference, ...]
+    """Unmarked ones, the newest first."""
+    stamp: float
+    """Monotonic clock from before the listing was sent."""
+
+    def usable(self, name: str, now: float, grace: float) -> bool:
+        """Whether a container on this reference may still be committed at `now`."""
+        return now - self.stamp < grace / 2 and any(r.name == name for r in self.references)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The first object of a deltaspace, and fingerprints from all over it."""
+
+    key: str
+    object_id: str
+    generation: str
+    size: int
+    prints: Fingerprints
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A reference made of an object that shall now become a container on it."""
+
+    hint: Hint
+    reference: Reference
+    choice: Choice
+
+
+async def choose(ctx: Context, bucket: str, key: str) -> Choice:
+    policy = ctx.settings.policy(bucket)
+    return await choose_in(ctx, bucket, deltaspace_of(key, by_prefix=policy.by_prefix))
+
+
+async def choose_in(ctx: Context, bucket: str, deltaspace: str) -> Choice:
+    stamp = ctx.clock.monotonic()
+    prefix = f"{names.REFERENCES}{deltaspace}/"
+    found: list[Stored] = []
+    after = ""
+    while True:
+        page = await ctx.backend.list(bucket, prefix, after)
+        found += [entry for entry in page.entries if isinstance(entry, Stored)]
+        if not page.truncated:
+            break
+        after = found[-1].key
+    condemned = {names.condemned_target(s.key) for s in found}
+    usable = [
+        s
+        for s in found
+        if not s.key.endswith(names.FACTS_SUFFIX) and names.condemned_target(s.key) is None and s.key not in condemned
+    ]
+    usable.sort(key=lambda s: s.modified, reverse=True)
+    relative = len(names.INTERNAL)
+    return Choice(deltaspace, tuple(Reference(s.key[relative:], s.size) for s in usable), stamp)
+
+
+async def still_usable(ctx: Context, bucket: str, reference_names: set[str]) -> bool:
+    """Whether containers on these references may be committed now: a fresh look at each deltaspace."""
+    for deltaspace in {name.split("/")[1] for name in reference_names}:
+        choice = await choose_in(ctx, bucket, deltaspace)
+        known = {r.name for r in choice.references}
+        mine = {name for name in reference_names if name.split("/")[1] == deltaspace}
+        if not mine <= known or ctx.clock.monotonic() - choice.stamp >= ctx.settings.gc_grace / 2:
+            return False
+    return True
+
+
+async def best(
+    ctx: Context, cache: ReferenceCache, bucket: str, choice: Choice, head: bytes | bytearray, *, whole: bool
+) -> Reference | None:
+    """The reference that the start of a body resembles most; None if it resembles none.
+
+    `whole`: `head` is all of the body, so that a small one may simply be tried.
+    """
+    if not choice.references:
+        return None
+    wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
+    scores: list[tuple[int, Reference]] = []
+    for reference in choice.references[:MAX_REFERENCES]:
+        opened = await cache.open(bucket, reference)
+        async with opened:
+            hits, _ = opened.facts.index.locate(wanted)
+        scores.append((len(hits), reference))
+    score, reference = max(scores, key=lambda s: s[0])
+    if resembles(score, len(wanted)) or (whole and len(head) <= _ALWAYS_TRIED):
+        return reference
+    return None
+
+
+def resembles(hits: int, wanted: int) -> bool:
+    """Whether that many known anchors among those of a sample promise a delta. Data without anchors is repetitive."""
+    return hits > max(2, _MIN_SHARE * wanted) or wanted < 4
+
+
+async def read_hint(ctx: Context, bucket: str, deltaspace: str) -> Hint | None:
+    try:
+        reader = await ctx.backend.open(bucket, names.FIRSTS + deltaspace)
+    except storage.NoSuchKey:
+        return None
+    try:
+        data = await reader.read(0, reader.stored.size)
+    finally:
+        await reader.close()
+    head, _, prints = data.partition(b"\n")
+    try:
+        document = orjson.loads(head)
+        known = np.frombuffer(prints, "<u4").astype(np.uint32)
+        return Hint(document["key"], document["id"], document["generation"], document["size"], known)
+    except (orjson.JSONDecodeError, KeyError, ValueError):
+        _log.warning("a hint is damaged and ignored", bucket=bucket, deltaspace=deltaspace)
+        return None
+
+
+async def write_hint(ctx: Context, bucket: str, deltaspace: str, stored: Stored, object_id: str) -> None:
+    """Remember `stored` as the first of its deltaspace; the last writer wins."""
+    try:
+        reader = await ctx.backend.open(bucket, stored.key)
+    except storage.NoSuchKey:
+        return
+    try:
+        prints = await _sample(ctx, reader)
+    finally:
+        await reader.close()
+    if reader.stored.etag != stored.etag:
+        return
+    head = {"key": stored.key, "id": object_id, "generation": stored.etag, "size": stored.size}
+    writer = await ctx.backend.write(bucket, names.FIRSTS + deltaspace, {})
+    try:
+        await writer.write(orjson.dumps(head) + b"\n" + prints.astype("<u4").tobytes())
+        await writer.commit()
+    finally:
+        await writer.abort()
+
+
+async def _sample(ctx: Context, reader: Reader) -> Fingerprints:
+    """Fingerprints of the first MiB and of a part of every second one; the smallest where they are many, so that
+    samples of two objects keep the same ones.
+    """
+    found = []
+    size = reader.stored.size
+    for start in range(0, size, 2 * SKETCH):
+        length = SKETCH if start == 0 else SKETCH // 4
+        piece = await reader.read(start, min(start + length, size))
+        found.append(await ctx.pool.run(anchors.find, piece))
+    return anchors.merge(found).fingerprints[:_MAX_HINT]
+
+
+def fits_hint(hint: Hint, wanted: Fingerprints, size: int) -> bool:
+    if size <= _ALWAYS_TRIED and hint.size <= _ALWAYS_TRIED:
+        return True
+    if len(hint.prints) == _MAX_HINT:
+        wanted = wanted[wanted <= hint.prints[-1]]
+    return resembles(int(np.isin(wanted, hint.prints, assume_unique=True).sum()), len(wanted))
+
+
+async def make_reference(ctx: Context, bucket: str, choice: Choice, hint: Hint) -> Promotion | None:
+    """Copy the hinted object to a new reference; None if it is no longer what the hint says, or is a container."""
+    try:
+        reader = await ctx.backend.open(bucket, hint.key)
+    except storage.NoSuchKey:
+        return None
+    try:
+        mark = marks.mark_of(reader.stored)
+        if reader.stored.etag != hint.generation or (mark is not None and mark.kind is Kind.DELTA):
+            return None
+        facts = await build_facts(reader, ctx.pool)
+    finally:
+        await reader.close()
+    name = names.reference(choice.deltaspace, facts.sha256)
+    key = names.INTERNAL + name
+    writer = await ctx.backend.write(bucket, key + names.FACTS_SUFFIX, {})
+    try:
+        await writer.write(await ctx.pool.run(reference_facts.encode, facts))
+        await writer.commit()
+    finally:
+        await writer.abort()
+    pieces = [Piece(hint.key, 0, facts.size)]
+    try:
+        await ctx.backend.compose(bucket, key, pieces, {}, None, IfMatch(hint.generation))
+    except (storage.Changed, storage.NoSuchKey):
+        await ctx.backend.delete(bucket, key + names.FACTS_SUFFIX)
+        return None
+    ctx.events.promoted()
+    return Promotion(hint, Reference(name, facts.size), replace(choice, references=(Reference(name, facts.size),)))
+
+
+async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None:
+    """Turn the promoted object into an empty container, if it is ours and still the one that was copied."""
+    hint = promotion.hint
+    try:
+        now = await ctx.backend.head(bucket, hint.key)
+    except storage.NoSuchKey:
+        return
+    mark = marks.mark_of(now)
+    if mark is None or mark.object_id != hint.object_id or now.etag != hint.generation:
+        return
+    data = exact_copy(promotion.reference, object_id := names.random_id())
+    info = marks.describe(now, hint.key)
+    rewritten = replace(
+        mark,
+        object_id=object_id,
+        kind=Kind.DELTA,
+        size=info.size,
+        etag=info.etag,
+        modified_ms=round(info.modified * 1000),
+    )
+    if not promotion.choice.usable(promotion.reference.name, ctx.clock.monotonic(), ctx.settings.gc_grace):
+        return
+    try:
+        await ctx.backend.replace(bucket, hint.key, data, marks.remark(now, rewritten), IfMatch(hint.generation))
+    except storage.ConditionFailed:
+        _log.info("a promoted object was overwritten meanwhile and is left alone", bucket=bucket)
+    except storage.Uncertain:
+        _log.warning("the outcome of a promotion is unknown; both outcomes are good", bucket=bucket)
+
+
+def exact_copy(reference: Reference, object_id: str) -> bytes:
+    """A container that is nothing but its reference."""
+    start = container.header(object_id) + container.reference_record(reference)
+    frame = container.copy_frame([(0, reference.size)], 0) if reference.size else None
+    frames = (frame,) if frame is not None else ()
+    start += b"".join(container.frame_head(f) for f in frames)
+    return start + container.closing(container.Index(object_id, (reference,), frames), len(start))

@@ -1,0 +1,51 @@
+"""Errors of storage become errors of the engine in one place."""
+
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from deltaglider_proxy.engine import errors, marks
+from deltaglider_proxy.storage import errors as storage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def translate(error: storage.StorageError) -> errors.EngineError:
+    """The engine's word for what storage raised."""
+    match error:
+        case storage.NoSuchBucket():
+            return errors.NoSuchBucket(str(error))
+        case storage.NoSuchKey():
+            return errors.NoSuchKey(str(error))
+        case storage.BucketExists():
+            return errors.BucketExists(str(error))
+        case storage.BucketNotEmpty():
+            return errors.BucketNotEmpty(error.key)
+        case storage.ConditionFailed():
+            return errors.PreconditionFailed(str(error))
+        case storage.DiskFull():
+            return errors.DiskFull(str(error))
+        case storage.KeyRejected():
+            return errors.KeyRejected(str(error))
+        case storage.Unavailable() | storage.Changed():
+            return errors.Unavailable(str(error))
+        case storage.Uncertain():
+            return errors.Uncertain(str(error))
+        case _:
+            return errors.EngineError(str(error))
+
+
+def translated(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """A coroutine function that raises `engine.errors` only."""
+
+    @functools.wraps(function)
+    async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await function(*args, **kwargs)
+        except storage.StorageError as error:
+            raise translate(error) from error
+        except marks.UnknownMark as error:
+            raise errors.Corrupt(f"an object was written by a later version: {error}") from error
+
+    return wrapper
