@@ -78,10 +78,14 @@ class BodyDigests:
     def __init__(self, names: Iterable[str]) -> None:
         self._digests = {name: _new(name) for name in sorted({"md5", *names})}
 
+    def add(self, data: Data) -> None:
+        """Take a small piece, here and now."""
+        for digest in self._digests.values():
+            digest.update(data)
+
     async def update(self, data: Data, pool: Pool) -> None:
         if len(data) <= _INLINE:
-            for digest in self._digests.values():
-                digest.update(data)
+            self.add(data)
             return
         jobs = [pool.submit(digest.update, data) for digest in list(self._digests.values())[1:]]
         try:

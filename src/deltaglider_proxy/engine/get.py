@@ -1,8 +1,9 @@
 """Opening an object for reading: one generation of it, whole or by ranges."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
-from deltaglider_proxy.engine import errors, marks, names
+from deltaglider_proxy.engine import errors, marks, names, tags
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import Decoder, Layout, read_layout
 from deltaglider_proxy.engine.marks import Mark
@@ -45,7 +46,11 @@ class Getter:
                 raise errors.NoSuchKey(key) from error
         mark = marks.mark_of(stored)
         side = await side_of(self._ctx, bucket, mark) if mark is not None and mark.side else None
-        return marks.describe(stored, key, side)
+        return await self._with_tags(bucket, marks.describe(stored, key, side))
+
+    async def _with_tags(self, bucket: str, info: ObjectInfo) -> ObjectInfo:
+        counted = await tags.count(self._ctx, bucket, info)
+        return replace(info, tag_count=counted) if counted else info
 
     async def open(self, bucket: str, key: str) -> "OpenObject":
         return await self.open_stored(bucket, names.to_storage(key))
@@ -60,6 +65,8 @@ class Getter:
         try:
             side = await side_of(self._ctx, bucket, marks.mark_of(reader.stored))
             info = marks.describe(reader.stored, key, side)
+            if key:
+                info = await self._with_tags(bucket, info)
             layout = decoder = None
             if info.kind is Kind.DELTA:
                 layout = await read_layout(self._ctx, reader)

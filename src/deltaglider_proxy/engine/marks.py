@@ -158,10 +158,10 @@ def describe(stored: Stored, key: str, side: bytes | None = None) -> ObjectInfo:
         user,
         checksum,
         sizes,
-        mark.kind,
-        stored.size,
-        mark.object_id,
-        stored.etag,
+        kind=mark.kind,
+        stored_size=stored.size,
+        object_id=mark.object_id,
+        generation=stored.etag,
     )
 
 

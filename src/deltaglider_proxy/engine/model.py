@@ -52,6 +52,8 @@ class ObjectInfo:
     checksum: Checksum | None = None
     part_sizes: tuple[int, ...] = ()
     """Sizes of the parts of a multipart upload; empty for any other object."""
+    tag_count: int = 0
+    """Filled in by HEAD and GET only."""
     kind: Kind = Kind.IDENTITY
     stored_size: int = 0
     object_id: str = ""

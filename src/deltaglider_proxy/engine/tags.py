@@ -14,6 +14,8 @@ from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.storage import errors as storage
 
+_COUNT = "x-amz-meta-count"
+
 
 def tags_key(key: str, etag: str, modified: float) -> str:
     """Where the tags of the object lie that clients see with this ETag and time."""
@@ -33,10 +35,22 @@ async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items()}
 
 
+async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
+    """How many tags the object has."""
+    place = tags_key(info.key, info.etag, info.modified)
+    stored = ctx.backend.head_now(bucket, place)
+    if stored is None:
+        try:
+            stored = await ctx.backend.head(bucket, place)
+        except storage.NoSuchKey:
+            return 0
+    return int((stored.metadata or {}).get(_COUNT, "0"))
+
+
 async def write(ctx: Context, bucket: str, key: str, etag: str, modified: float, tags: Mapping[str, str]) -> None:
     """Replace all tags; none at all removes the object that holds them."""
     place = tags_key(key, etag, modified)
     if tags:
-        await commit.put_internal(ctx, bucket, place, orjson.dumps(dict(tags)))
+        await commit.put_internal(ctx, bucket, place, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
     else:
         await commit.delete_internal(ctx, bucket, place)

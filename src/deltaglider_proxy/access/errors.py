@@ -1,0 +1,51 @@
+"""Why a request was not let in. S3 codes and metrics are other layers' words; this is what they are made from."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Each reason says which metric label it counts under; an empty label: not a failure to authenticate."""
+
+    metric: str
+
+    def __new__(cls, value: str, metric: str) -> "Reason":
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.metric = metric
+        return member
+
+    SEVERAL_SCHEMES = "several_schemes", "missing_header"
+    """The request carries a signature in its header and another in its query."""
+    UNSUPPORTED_SCHEME = "unsupported_scheme", "missing_header"
+    """Signature version 2, or no AWS scheme at all."""
+    UNSUPPORTED_ALGORITHM = "unsupported_algorithm", "missing_header"
+    """A known AWS algorithm that is not implemented."""
+    MALFORMED_HEADER = "malformed_header", "missing_header"
+    MALFORMED_QUERY = "malformed_query", "invalid_presigned"
+    MALFORMED_FORM = "malformed_form", "form_post_denied"
+    MISSING_HEADER = "missing_header", "missing_header"
+    """A header that a signed request needs is not there."""
+    SECURITY_TOKEN = "security_token", "invalid_access_key"
+    """The request has a session token, and none were ever issued."""
+    UNKNOWN_KEY = "unknown_key", "invalid_access_key"
+    DISABLED_KEY = "disabled_key", "user_disabled"
+    SKEWED = "skewed", "invalid_signature"
+    EXPIRED = "expired", "invalid_presigned"
+    UNSIGNED_HEADER = "unsigned_header", "invalid_signature"
+    """A header that changes what the request means is not covered by the signature."""
+    BAD_SIGNATURE = "bad_signature", "invalid_signature"
+    INCOMPLETE_FORM = "incomplete_form", "form_post_denied"
+    """A form without the fields of a signed policy."""
+    REPLAYED = "replayed", "replay"
+    DENIED = "denied", ""
+    """Known, and not allowed."""
+
+
+class AccessError(Exception):
+    """`details` are the facts that help a client to find its mistake: names of S3's error fields, and no secrets."""
+
+    def __init__(self, reason: Reason, message: str, details: dict[str, str] | None = None) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+        self.details = details or {}

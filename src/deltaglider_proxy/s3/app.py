@@ -1,0 +1,210 @@
+"""The S3 API as an ASGI application: each request goes through the steps of `_answer`, in that order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.authorize import authorize
+from deltaglider_proxy.access.errors import AccessError
+from deltaglider_proxy.engine import errors as engine
+from deltaglider_proxy.engine.api import ObjectStore
+from deltaglider_proxy.s3 import cors
+from deltaglider_proxy.s3.body import Receive, RequestBody
+from deltaglider_proxy.s3.call import Call, HeaderList, Response, S3Settings
+from deltaglider_proxy.s3.errors import from_access, from_engine
+from deltaglider_proxy.s3.handlers import HANDLERS
+from deltaglider_proxy.s3.observe import Observer, Seen
+from deltaglider_proxy.s3.operations.copy_object import source_of
+from deltaglider_proxy.s3.protocol import operations
+from deltaglider_proxy.s3.protocol.errors import Code, S3Error, error_xml
+from deltaglider_proxy.s3.protocol.operations import BodyKind
+from deltaglider_proxy.s3.protocol.request import Request, parse_request
+from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.pool import Pool
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = structlog.get_logger("deltaglider_proxy.s3")
+
+
+class _Cut(Exception):
+    """The response had begun when its source failed: it must end short."""
+
+
+class S3App:
+    def __init__(
+        self,
+        store: ObjectStore,
+        authenticator: Authenticator,
+        settings: S3Settings,
+        clock: Clock,
+        pool: Pool,
+        observer: Observer,
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._settings = settings
+        self._clock = clock
+        self._pool = pool
+        self._observer = observer
+        self._free = asyncio.Semaphore(settings.max_concurrent_requests)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._free.locked():
+            async with self._free:
+                await self._serve(scope, receive, send)
+        else:
+            await self._free.acquire()
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                self._free.release()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen = self._observer.begin(scope)
+        body = RequestBody(receive, self._settings.idle_timeout, _content_length(scope["headers"]))
+        try:
+            response = await self._answer(scope, body, seen)
+        except S3Error as error:
+            response = self._error(scope, error, seen)
+        try:
+            await self._send(scope, response, body, send, seen)
+        finally:
+            if response.close is not None:
+                await response.close()
+            self._observer.end(seen)
+
+    async def _answer(self, scope: Scope, body: RequestBody, seen: Seen) -> Response:
+        method: str = scope["method"]
+        if method == "OPTIONS":
+            return cors.preflight(self._settings.cors_permissive, scope["headers"])
+        request: Request | None = None
+        try:
+            request = parse_request(
+                method,
+                scope["raw_path"],
+                scope["query_string"],
+                scope["headers"],
+                self._settings.virtual_host_domain,
+            )
+            call = self._admit(request, body, seen)
+            if call.operation.body is BodyKind.SMALL_XML:
+                call.document = await body.read(call.operation.body_limit)
+            return await HANDLERS[call.operation.handler](call)
+        except AccessError as error:
+            self._observer.refused(error)
+            raise from_access(error) from error
+        except engine.EngineError as error:
+            bucket, key = (request.bucket, request.key) if request is not None else ("", "")
+            answer = from_engine(error, bucket, key)
+            if answer.status >= 500:
+                _log.error("the request failed", bucket=bucket, key=key, exc_info=error)
+            raise answer from error
+        except S3Error:
+            raise
+        except Exception as error:
+            _log.exception("unexpected error")
+            raise S3Error(Code.InternalError) from error
+
+    def _admit(self, request: Request, body: RequestBody, seen: Seen) -> Call:
+        """Who asks, for what, and whether they may: before a byte of the body is read."""
+        operation = operations.match(request)
+        seen.operation = operation.name
+        caller = self._authenticator.request(
+            request.method,
+            request.raw_path,
+            request.query,
+            request.headers,
+            self._clock.now(),
+            self._clock.monotonic(),
+        )
+        if caller.signature is not None:
+            self._observer.authenticated()
+        if operation.body is not BodyKind.FORM:
+            authorize(caller.identity, operation.action, request.bucket, request.key)
+        if operation.source_action is not None:
+            authorize(caller.identity, operation.source_action, *source_of(request))
+        operations.check_parameters(operation, request)
+        return Call(
+            request,
+            operation,
+            caller,
+            self._store,
+            body,
+            self._settings,
+            self._clock,
+            self._pool,
+            self._authenticator,
+        )
+
+    def _error(self, scope: Scope, error: S3Error, seen: Seen) -> Response:
+        headers: HeaderList = [(n.encode(), v.encode("latin-1", "replace")) for n, v in error.headers.items()]
+        if error.status == 304:
+            return Response(304, headers)
+        resource = scope["raw_path"].decode("utf-8", "replace")
+        document = error_xml(error, resource, seen.request_id, seen.host_id)
+        return Response(error.status, [(b"content-type", b"application/xml"), *headers], document)
+
+    async def _send(self, scope: Scope, response: Response, body: RequestBody, send: Send, seen: Seen) -> None:
+        """Head and body. A source that fails before its first chunk still gives an error; later the response is cut."""
+        first: bytes | memoryview | None = None
+        if response.stream is not None and scope["method"] != "HEAD":
+            try:
+                first = await anext(response.stream, b"")
+            except engine.EngineError as error:
+                _log.exception("the object cannot be read")
+                if response.close is not None:
+                    await response.close()
+                response = self._error(scope, from_engine(error, "", ""), seen)
+        length = response.length if response.length is not None else len(response.body)
+        headers = [
+            (b"x-amz-request-id", seen.request_id.encode()),
+            (b"x-amz-id-2", seen.host_id.encode()),
+            *response.headers,
+        ]
+        if response.first is not None and first is not None:
+            headers += response.first()
+        if response.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % length))
+        headers += cors.response_headers(self._settings.cors_permissive)
+        if not body.ended and response.status >= 400:
+            await body.drain()
+        self._observer.head(seen, response.status, length)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        if scope["method"] == "HEAD" or response.status in (204, 304):
+            await send({"type": "http.response.body", "body": b""})
+        elif first is None:
+            await send({"type": "http.response.body", "body": response.body})
+        else:
+            await self._stream(response, first, length, send, seen)
+
+    async def _stream(self, response: Response, first: bytes | memoryview, length: int, send: Send, seen: Seen) -> None:
+        assert response.stream is not None
+        sent, chunk = 0, first
+        try:
+            while len(chunk):
+                sent += len(chunk)
+                await send({"type": "http.response.body", "body": bytes(chunk), "more_body": sent < length})
+                if sent >= length:
+                    return
+                chunk = await anext(response.stream, b"")
+        except engine.EngineError as error:
+            _log.exception("a response is cut short")
+            seen.cut = True
+            raise _Cut from error
+        if sent < length:
+            seen.cut = True
+            raise _Cut
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+        if name == b"transfer-encoding":
+            return None
+    return 0

@@ -1,0 +1,82 @@
+"""One request on its way through the S3 layer, and the answer to it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from deltaglider_proxy.access.authenticator import Authenticator, Caller
+from deltaglider_proxy.engine.api import ObjectStore
+from deltaglider_proxy.s3.body import RequestBody
+from deltaglider_proxy.s3.protocol.operations import Operation
+from deltaglider_proxy.s3.protocol.request import Request
+from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.pool import Pool
+
+HeaderList = list[tuple[bytes, bytes]]
+
+XML_HEADERS: HeaderList = [(b"content-type", b"application/xml")]
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """What the operator decides about the protocol; the server maps the configuration to this."""
+
+    max_object_size: int
+    debug_headers: bool = False
+    cors_permissive: bool = False
+    virtual_host_domain: bytes = b""
+    max_concurrent_requests: int = 1024
+    idle_timeout: float = 300.0
+    """Seconds without a byte from the client."""
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler works with."""
+
+    request: Request
+    operation: Operation
+    caller: Caller
+    store: ObjectStore
+    body: RequestBody
+    settings: S3Settings
+    clock: Clock
+    pool: Pool
+    authenticator: Authenticator
+    document: bytes = b""
+    """The body of operations whose body is a small document."""
+
+    @property
+    def bucket(self) -> str:
+        return self.request.bucket
+
+    @property
+    def key(self) -> str:
+        return self.request.key
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        return self.request.parameters
+
+    def header(self, name: bytes) -> str | None:
+        return self.request.header(name)
+
+
+@dataclass(slots=True)
+class Response:
+    status: int = 200
+    headers: HeaderList = field(default_factory=list)
+    body: bytes = b""
+    stream: AsyncIterator[bytes | memoryview] | None = None
+    """Instead of `body`; `length` bytes in all."""
+    length: int | None = None
+    first: Callable[[], HeaderList] | None = None
+    """Headers that are known only once the first chunk of `stream` was made."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """Called when the response has ended, however it ended."""
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+def xml(document: bytes, status: int = 200) -> Response:
+    return Response(status, [*XML_HEADERS], document)

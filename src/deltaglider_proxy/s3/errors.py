@@ -1,0 +1,70 @@
+"""Errors of the layers below become S3 errors here, once."""
+
+from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.engine import errors as engine
+from deltaglider_proxy.s3.protocol.errors import Code, S3Error
+
+_REASONS = {
+    Reason.SEVERAL_SCHEMES: Code.InvalidArgument,
+    Reason.UNSUPPORTED_SCHEME: Code.InvalidRequest,
+    Reason.UNSUPPORTED_ALGORITHM: Code.NotImplemented,
+    Reason.MALFORMED_HEADER: Code.AuthorizationHeaderMalformed,
+    Reason.MALFORMED_QUERY: Code.AuthorizationQueryParametersError,
+    Reason.MALFORMED_FORM: Code.InvalidArgument,
+    Reason.MISSING_HEADER: Code.InvalidRequest,
+    Reason.SECURITY_TOKEN: Code.InvalidToken,
+    Reason.UNKNOWN_KEY: Code.InvalidAccessKeyId,
+    Reason.DISABLED_KEY: Code.InvalidAccessKeyId,
+    Reason.SKEWED: Code.RequestTimeTooSkewed,
+    Reason.EXPIRED: Code.AccessDenied,
+    Reason.UNSIGNED_HEADER: Code.AccessDenied,
+    Reason.BAD_SIGNATURE: Code.SignatureDoesNotMatch,
+    Reason.INCOMPLETE_FORM: Code.AccessDenied,
+    Reason.REPLAYED: Code.SlowDown,
+    Reason.DENIED: Code.AccessDenied,
+}
+
+
+def from_access(error: AccessError) -> S3Error:
+    return S3Error(_REASONS[error.reason], error.message, error.details)
+
+
+def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
+    """What a client is told; the cause belongs in the log."""
+    match error:
+        case engine.NoSuchBucket():
+            return S3Error(Code.NoSuchBucket, fields={"BucketName": bucket})
+        case engine.NoSuchKey():
+            return S3Error(Code.NoSuchKey, fields={"Key": key})
+        case engine.NoSuchUpload():
+            return S3Error(Code.NoSuchUpload)
+        case engine.BucketExists():
+            return S3Error(Code.BucketAlreadyOwnedByYou, fields={"BucketName": bucket})
+        case engine.BucketNotEmpty():
+            left = f"The bucket you tried to delete is not empty: it holds {error.key!r}"
+            more = f" and {error.uploads} open multipart uploads." if error.uploads else "."
+            return S3Error(Code.BucketNotEmpty, left + more, {"BucketName": bucket})
+        case engine.PreconditionFailed():
+            return S3Error(Code.PreconditionFailed)
+        case engine.TooLarge():
+            fields = {"ProposedSize": str(error.size), "MaxSizeAllowed": str(error.limit)}
+            return S3Error(Code.EntityTooLarge, fields=fields)
+        case engine.InvalidPart():
+            return S3Error(Code.InvalidPart, fields={"PartNumber": str(error.number)})
+        case engine.InvalidRange():
+            return S3Error(Code.InvalidRange, fields={"ActualObjectSize": str(error.size)})
+        case engine.PartTooSmall():
+            fields = {"PartNumber": str(error.number), "ProposedSize": str(error.size), "MinSizeAllowed": "5242880"}
+            return S3Error(Code.EntityTooSmall, fields=fields)
+        case engine.TooManyUploads():
+            return S3Error(Code.SlowDown, "Too many multipart uploads are open.")
+        case engine.DiskFull():
+            return S3Error(Code.InsufficientStorage)
+        case engine.Busy():
+            return S3Error(Code.SlowDown)
+        case engine.Unavailable():
+            return S3Error(Code.ServiceUnavailable)
+        case engine.KeyRejected():
+            return S3Error(Code.InvalidArgument, "The storage cannot hold this key.", {"ArgumentName": "key"})
+        case _:
+            return S3Error(Code.InternalError)

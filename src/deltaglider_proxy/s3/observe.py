@@ -1,0 +1,87 @@
+"""What each request leaves behind: an id, one access line, one count in the metrics."""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from deltaglider_proxy.access.errors import AccessError
+from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.http_labels import operation_of
+from deltaglider_proxy.telemetry.metrics import AuthFailure, Metrics
+from deltaglider_proxy.telemetry.request_ids import RequestIds, bind_to_log
+
+_access = structlog.get_logger("deltaglider_proxy.access")
+
+
+@dataclass(slots=True)
+class Seen:
+    """One request, as far as it has come."""
+
+    request_id: str
+    host_id: str
+    method: str
+    path: str
+    peer: str
+    began: float
+    request_bytes: int | None
+    operation: str = ""
+    status: int = 0
+    head_seconds: float = 0.0
+    length: int = 0
+    cut: bool = False
+    """The response ended before its length."""
+
+
+class Observer:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._ids = RequestIds()
+
+    def begin(self, scope: MutableMapping[str, Any]) -> Seen:
+        names = self._ids.next()
+        bind_to_log(names)
+        length = next((int(v) for n, v in scope["headers"] if n == b"content-length" and v.isdigit()), None)
+        client = scope.get("client")
+        return Seen(
+            names.id,
+            names.extended,
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            client[0] if client else "-",
+            self._clock.monotonic(),
+            length,
+        )
+
+    def authenticated(self) -> None:
+        self._metrics.auth_succeeded()
+
+    def refused(self, error: AccessError) -> None:
+        if error.reason.metric:
+            self._metrics.auth_failed(AuthFailure(error.reason.metric))
+
+    def head(self, seen: Seen, status: int, length: int) -> None:
+        """The head of the response is about to be sent."""
+        seen.status = status
+        seen.length = length
+        seen.head_seconds = self._clock.monotonic() - seen.began
+
+    def end(self, seen: Seen) -> None:
+        label = operation_of(seen.method, seen.path)
+        if label is not None:
+            self._metrics.request_done(
+                seen.method, label, seen.status or 500, seen.head_seconds, seen.request_bytes, seen.length
+            )
+        _access.info(
+            "request",
+            method=seen.method,
+            path=seen.path,
+            operation=seen.operation,
+            status=seen.status,
+            bytes=seen.length,
+            seconds=round(self._clock.monotonic() - seen.began, 6),
+            peer=seen.peer,
+            cut=seen.cut,
+        )

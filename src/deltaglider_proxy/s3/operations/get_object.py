@@ -1,0 +1,104 @@
+"""Reading objects and what is known about them."""
+
+from deltaglider_proxy.access.identity import Role
+from deltaglider_proxy.engine.api import OpenObject
+from deltaglider_proxy.engine.model import ObjectInfo
+from deltaglider_proxy.s3.call import Call, HeaderList, Response, xml
+from deltaglider_proxy.s3.operations.object_headers import checksum_headers, debug, describe
+from deltaglider_proxy.s3.protocol import listing, ranges, xml_out
+from deltaglider_proxy.s3.protocol.conditions import Outcome, if_range_holds, parse_conditions
+from deltaglider_proxy.s3.protocol.errors import Code, S3Error
+from deltaglider_proxy.s3.protocol.metadata import response_overrides
+
+_SMALL = 256 << 10
+_NOT_MODIFIED = frozenset({b"etag", b"last-modified", b"cache-control", b"expires"})
+
+
+async def get_object(call: Call) -> Response:
+    opened = await call.store.open(call.bucket, call.key)
+    try:
+        response, start, stop = _head(call, opened.info)
+        if response.status == 304 or start == stop:
+            await opened.close()
+            return response
+        if stop - start <= _SMALL and (data := opened.read_now(start, stop)) is not None and len(data) == stop - start:
+            await opened.close()
+            response.body = data
+            return response
+    except BaseException:
+        await opened.close()
+        raise
+    response.stream = opened.stream(start, stop)
+    response.close = opened.close
+    if call.settings.debug_headers:
+        response.first = lambda: _cache(opened)
+    return response
+
+
+def _cache(opened: OpenObject) -> HeaderList:
+    hit = opened.cache_hit
+    return [] if hit is None else [(b"x-deltaglider-cache", b"hit" if hit else b"miss")]
+
+
+async def head_object(call: Call) -> Response:
+    response, _, _ = _head(call, await call.store.head(call.bucket, call.key))
+    return response
+
+
+def _head(call: Call, info: ObjectInfo) -> tuple[Response, int, int]:
+    """The response without its body, and the range that the body is."""
+    headers = describe(info)
+    conditions = parse_conditions(call.request.headers)
+    if conditions is not None:
+        outcome = conditions.for_read(info.etag, info.modified)
+        if outcome is Outcome.NOT_MODIFIED:
+            return Response(304, [h for h in headers if h[0] in _NOT_MODIFIED]), 0, 0
+        if outcome is not Outcome.PROCEED:
+            raise S3Error(Code.PreconditionFailed)
+    start, stop, partial = _range(call, info)
+    if call.parameters:
+        headers = _overridden(call, headers)
+    if partial:
+        headers.append((b"content-range", ranges.content_range(start, stop, info.size).encode()))
+    elif call.header(b"x-amz-checksum-mode") == "ENABLED":
+        headers += checksum_headers(info.checksum)
+    if info.part_sizes and "partNumber" in call.parameters:
+        headers.append((b"x-amz-mp-parts-count", b"%d" % len(info.part_sizes)))
+    if info.tag_count:
+        headers.append((b"x-amz-tagging-count", b"%d" % info.tag_count))
+    headers += debug(call, info)
+    return Response(206 if partial else 200, headers, length=stop - start), start, stop
+
+
+def _range(call: Call, info: ObjectInfo) -> tuple[int, int, bool]:
+    number = listing.part_number(call.parameters)
+    header = call.header(b"range")
+    if number is not None:
+        if header is not None:
+            raise S3Error(Code.InvalidRequest, "Cannot specify both Range header and partNumber query parameter")
+        start, stop = ranges.parse_part_range(number, info.part_sizes, info.size)
+        return start, stop, True
+    if header is None or not if_range_holds(call.header(b"if-range"), info.etag, info.modified):
+        return 0, info.size, False
+    found = ranges.parse_range(header, info.size)
+    return (0, info.size, False) if found is None else (*found, True)
+
+
+def _overridden(call: Call, headers: HeaderList) -> HeaderList:
+    signed = call.caller.identity.role is not Role.ANONYMOUS
+    overrides = {n.encode(): v.encode() for n, v in response_overrides(call.parameters, signed=signed).items()}
+    return [*(h for h in headers if h[0] not in overrides), *overrides.items()] if overrides else headers
+
+
+async def get_object_attributes(call: Call) -> Response:
+    asked = frozenset(name.strip() for name in (call.header(b"x-amz-object-attributes") or "").split(",")) - {""}
+    if not asked:
+        raise S3Error(Code.InvalidRequest, "The header x-amz-object-attributes must name at least one attribute.")
+    unknown = asked - {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
+    if unknown:
+        raise S3Error(Code.InvalidArgument, f"Invalid attribute name specified: {', '.join(sorted(unknown))}")
+    info = await call.store.head(call.bucket, call.key)
+    document = xml_out.object_attributes(asked, info.size, info.etag, info.checksum, info.part_sizes)
+    response = xml(document)
+    response.headers += [h for h in describe(info) if h[0] == b"last-modified"]
+    return response

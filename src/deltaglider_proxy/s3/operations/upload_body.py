@@ -1,0 +1,73 @@
+"""The body of an upload as the engine takes it: framing removed, signatures and checksums verified on the way."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from deltaglider_proxy.access.chunk_chain import ChunkChain
+from deltaglider_proxy.engine.digests import BodyDigests
+from deltaglider_proxy.engine.model import Body, Checksum, ChecksumAlgorithm, Digests
+from deltaglider_proxy.s3.call import Call
+from deltaglider_proxy.s3.protocol.checksums import Expected, parse_expected
+from deltaglider_proxy.s3.protocol.chunked import Decoder, Framing, parse_framing
+from deltaglider_proxy.s3.protocol.errors import Code, S3Error
+
+_BATCH = 512 << 10
+"""Signed chunks are hashed in a thread, in batches of this size."""
+
+
+def upload_body(call: Call) -> Body:
+    """Raises MissingContentLength, EntityTooLarge, and what bad headers raise, before a byte is read."""
+    headers = call.request.headers
+    framing = parse_framing(headers)
+    expected = parse_expected(headers)
+    size = framing.length if framing is not None else call.body.length
+    if size is None and b"transfer-encoding" not in headers:
+        raise S3Error(Code.MissingContentLength)
+    if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        raise S3Error(Code.MissingContentLength)
+    limit = call.settings.max_object_size
+    if size is not None and size > limit:
+        raise S3Error(Code.EntityTooLarge, fields={"ProposedSize": str(size), "MaxSizeAllowed": str(limit)})
+    trailers: dict[str, str] = {}
+    if framing is None:
+        chunks: AsyncIterator[bytes | memoryview] = call.body.chunks()
+    else:
+        chunks = _unframed(call, framing, trailers)
+    return Body(chunks, size, expected.digests, lambda digests, got: _verify(expected, digests, trailers, got, size))
+
+
+async def _unframed(call: Call, framing: Framing, trailers: dict[str, str]) -> AsyncIterator[bytes | memoryview]:
+    signature = call.caller.signature
+    verifier = ChunkChain(signature) if framing.signed and signature is not None else None
+    decoder = Decoder(framing, verifier)
+    pending = bytearray()
+    async for data in call.body.chunks():
+        if verifier is None:
+            for piece in decoder.feed(data):
+                yield piece
+            continue
+        pending += data
+        if len(pending) >= _BATCH:
+            batch, pending = bytes(pending), bytearray()
+            for piece in await call.pool.run(decoder.feed, batch):
+                yield piece
+    if pending:
+        for piece in decoder.feed(bytes(pending)):
+            yield piece
+    trailers.update(decoder.finish())
+
+
+def _verify(
+    expected: Expected, digests: Digests, trailers: Mapping[str, str], got: int, size: int | None
+) -> Checksum | None:
+    if size is not None and got != size:
+        raise S3Error(Code.IncompleteBody)
+    kept = expected.verify(digests, trailers)
+    return Checksum(ChecksumAlgorithm(kept.algorithm), kept.value) if kept is not None else None
+
+
+def check_document(call: Call) -> None:
+    """Verify what the client says about a small document that was read whole."""
+    expected = parse_expected(call.request.headers)
+    digests = BodyDigests(expected.digests)
+    digests.add(call.document)
+    expected.verify(digests.results(), {})

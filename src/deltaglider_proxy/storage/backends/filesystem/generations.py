@@ -1,0 +1,62 @@
+"""One generation of an object: a regular file's bytes and the attribute that holds its metadata.
+
+The storage ETag is a hash of the inode, the time of the last write, the size and the metadata. The time of the last
+change of status is left out: it moves when only a name of the file does.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+import xxhash
+
+from deltaglider_proxy.storage.backend import Metadata, Stored
+from deltaglider_proxy.storage.backends.filesystem.files import Files
+from deltaglider_proxy.storage.errors import MetadataTooLarge, Unavailable
+
+ATTRIBUTE: Final = "user.dgp"
+MAX_METADATA: Final = 3500
+"""Below the 4000 bytes or so that ext4 keeps for all attributes of a file, the quotes of JSON included."""
+
+
+def is_object(status: os.stat_result) -> bool:
+    """FIFOs, devices, sockets and directories are none; links are never followed this far."""
+    return stat.S_ISREG(status.st_mode)
+
+
+def describe(files: Files, fd: int, key: str, status: os.stat_result | None = None) -> Stored:
+    """Raises Unavailable if the metadata cannot be read: without it, a container would pass for a client's bytes."""
+    status = status or files.stat(fd)
+    attribute = files.get_xattr(fd, ATTRIBUTE) or b""
+    metadata = decode(attribute)
+    if metadata is None:
+        raise Unavailable(f"metadata of {key!r}: attribute {ATTRIBUTE} is not a JSON object of strings; restore the file")
+    return Stored(key, status.st_size, etag(status, attribute), status.st_mtime_ns / 1e9, metadata)
+
+
+def etag(status: os.stat_result, attribute: bytes) -> str:
+    prefix = b"%d %d %d " % (status.st_ino, status.st_mtime_ns, status.st_size)
+    return xxhash.xxh3_128_hexdigest(prefix + attribute)
+
+
+def encode(metadata: Metadata) -> bytes:
+    """Raises MetadataTooLarge for more than the backend promises to hold."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+    if size > MAX_METADATA:
+        raise MetadataTooLarge(f"metadata: {size} bytes, at most {MAX_METADATA} fit beside a file")
+    return orjson.dumps(dict(metadata)) if metadata else b""
+
+
+def decode(attribute: bytes) -> Mapping[str, str] | None:
+    """None if it is not what `encode` makes."""
+    if not attribute:
+        return {}
+    try:
+        found: object = orjson.loads(attribute)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
+        return found
+    return None

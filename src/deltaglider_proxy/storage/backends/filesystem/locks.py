@@ -1,0 +1,75 @@
+"""Locks that threads and processes exclude each other with: flock(2) on striped files, on a descriptor per holder.
+
+Whoever changes a key holds its bucket shared and its key exclusively, in this order; whoever creates or deletes a
+bucket holds that one exclusively. A thread holds one such pair and needs no other thread before it lets go, so pools
+that are full of waiters cannot deadlock. So that a busy key does not fill the pool either, tasks of one process line
+up in front of a stripe before one of them waits in a thread; the first try, which waits for nothing, skips the queue.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import xxhash
+
+from deltaglider_proxy.storage.backends.filesystem.files import LOCK, Files
+from deltaglider_proxy.telemetry.pool import Pool
+
+R = TypeVar("R")
+
+_STRIPES: Final = 256
+
+
+class _Busy(Exception):
+    """Somebody else holds it."""
+
+
+class Locks:
+    def __init__(self, files: Files, directory: int) -> None:
+        """`directory` is the descriptor of the directory that holds the stripe files."""
+        self._files = files
+        self._directory = directory
+        self._queues: dict[str, asyncio.Lock] = {}
+
+    async def with_key(self, pool: Pool, bucket: str, key: str, change: Callable[[], R]) -> R:
+        """Run `change` in a thread that holds the key and, shared, its bucket."""
+        stripe = _key_stripe(bucket, key)
+        try:
+            return await pool.run(self._run, bucket, stripe, change, wait=False)
+        except _Busy:
+            async with self._queues.setdefault(stripe, asyncio.Lock()):
+                return await pool.run(self._run, bucket, stripe, change, wait=True)
+
+    def _run(self, bucket: str, stripe: str, change: Callable[[], R], *, wait: bool) -> R:
+        with (
+            self._hold(_bucket_stripe(bucket), exclusive=False, wait=wait),
+            self._hold(stripe, exclusive=True, wait=wait),
+        ):
+            return change()
+
+    @contextmanager
+    def bucket(self, bucket: str) -> Iterator[None]:
+        """Hold the bucket alone, waiting for it in this thread."""
+        with self._hold(_bucket_stripe(bucket), exclusive=True, wait=True):
+            yield
+
+    @contextmanager
+    def _hold(self, stripe: str, *, exclusive: bool, wait: bool) -> Iterator[None]:
+        fd = self._files.open(self._directory, stripe, LOCK)
+        try:
+            try:
+                self._files.lock(fd, exclusive=exclusive, wait=wait)
+            except BlockingIOError:
+                raise _Busy from None
+            yield
+        finally:
+            self._files.close(fd)
+
+
+def _bucket_stripe(bucket: str) -> str:
+    return f"bucket-{xxhash.xxh3_64_intdigest(bucket) % _STRIPES:02x}"
+
+
+def _key_stripe(bucket: str, key: str) -> str:
+    return f"key-{xxhash.xxh3_64_intdigest(f'{bucket}/{key}') % _STRIPES:02x}"

@@ -1,0 +1,78 @@
+"""The directory that everything lives in, and our own directories at its top.
+
+Those hold what must not be in a bucket: `tmp` for files under construction, `trash` for deleted buckets, `locks` for
+the stripes, and `host.lock`. They are on the root's file system, so that a rename from them is one step.
+"""
+
+import errno
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deltaglider_proxy.storage.backends.filesystem import paths
+from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
+from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
+from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, Files
+from deltaglider_proxy.storage.errors import StorageError
+
+HOST_LOCK: Final = "host.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Open directories; `close` ends them."""
+
+    path: Path
+    fd: int
+    own: int
+    tmp: int
+    trash: int
+    locks: int
+
+    def close(self, files: Files) -> None:
+        for fd in (self.fd, self.own, self.tmp, self.trash, self.locks):
+            files.close(fd)
+
+
+def open_root(files: Files, path: Path) -> Root:
+    """Open the root, making our directories where they are missing. Raises RootUnusable."""
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        raise RootUnusable(f"file names are {sys.getfilesystemencoding()} here: start with a UTF-8 locale or PYTHONUTF8=1")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        own = _directory(files, fd, paths.RESERVED)
+        root = Root(path, fd, own, *(_directory(files, own, name) for name in ("tmp", "trash", "locks")))
+        files.fsync(own)
+        files.fsync(fd)
+    except OSError as error:
+        raise RootUnusable(f"directory {path}: {error.strerror}; it must exist and be writable") from error
+    _check_attributes(files, root)
+    return root
+
+
+def _directory(files: Files, parent: int, name: str) -> int:
+    try:
+        files.mkdir(parent, name)
+    except FileExistsError:
+        pass
+    return files.open(parent, name, DIRECTORY)
+
+
+def _check_attributes(files: Files, root: Root) -> None:
+    try:
+        draft = Draft(files, root.tmp, durable=False)
+        try:
+            draft.seal({"x": "x" * 1000})
+        finally:
+            draft.discard()
+    except StorageError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in {errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS}:
+            raise RootUnusable(
+                f"directory {root.path}: its file system has no user extended attributes, which hold objects' metadata; "
+                "use ext4, xfs, btrfs, zfs or a tmpfs of Linux 6.6 or later"
+            ) from error
+        raise RootUnusable(f"directory {root.path}: {error}") from error

@@ -1,0 +1,110 @@
+"""Writes log lines in a thread of its own, so that a slow terminal or a full pipe never holds up a request.
+
+The queue is bounded: when the reader of stdout stops reading, lines are dropped and counted, and the count is written
+as soon as somebody reads again. Memory and latency of the server do not depend on who reads its log.
+"""
+
+import logging
+import os
+import queue
+import threading
+from typing import BinaryIO
+
+import structlog
+from typing_extensions import override
+
+from deltaglider_proxy.telemetry.log_lines import LogEntry, Renderer, entry_of
+from deltaglider_proxy.telemetry.log_ring import LogRing
+
+QUEUE_SIZE = 10_000
+_BATCH = 500
+
+_Item = logging.LogRecord | None
+
+
+class LogWriter(logging.Handler):
+    """A handler whose `emit` only enqueues. After a fork the child writes through a thread of its own."""
+
+    def __init__(self, stream: BinaryIO, render: Renderer, ring: LogRing, queue_size: int = QUEUE_SIZE) -> None:
+        super().__init__()
+        self._stream = stream
+        self._render = render
+        self._ring = ring
+        self._queue_size = queue_size
+        self._closed = False
+        self.dropped = 0
+        """Lines lost and not reported yet."""
+        self._start()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _start(self) -> None:
+        self._queue: queue.Queue[_Item] = queue.Queue(self._queue_size)
+        self._thread = threading.Thread(target=self._run, args=(self._queue,), name="log-writer", daemon=True)
+        self._thread.start()
+
+    def _after_fork(self) -> None:
+        if not self._closed:
+            self._start()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        if not hasattr(record, "fields"):
+            # Lines of libraries belong to a request as well, and only this thread knows to which.
+            record.fields = structlog.contextvars.get_contextvars()
+            record.msg, record.args = record.getMessage(), None
+        try:
+            self._queue.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def flush_and_stop(self, seconds: float) -> None:
+        """Write what is queued, but wait for a stuck reader no longer than `seconds`. Later lines are lost."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._queue.put(None, timeout=seconds)
+        except queue.Full:
+            return
+        self._thread.join(seconds)
+
+    def _run(self, records: queue.Queue[_Item]) -> None:
+        ending = False
+        while not ending:
+            batch = [records.get()]
+            while len(batch) < _BATCH and not records.empty():
+                batch.append(records.get_nowait())
+            ending = None in batch
+            lines = [self._line(record) for record in batch if record is not None]
+            if self.dropped:
+                lines.append(self._dropped_line())
+            self._write(b"".join(lines))
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        entry = entry_of(record)
+        self._ring.add(entry)
+        return self._render(entry)
+
+    def _dropped_line(self) -> bytes:
+        lost, self.dropped = self.dropped, 0
+        record = logging.LogRecord(
+            "deltaglider_proxy.log",
+            logging.WARNING,
+            __file__,
+            0,
+            "log lines were dropped: stdout is too slow",
+            None,
+            None,
+        )
+        record.fields = {"dropped": lost}
+        entry: LogEntry = entry_of(record)
+        self._ring.add(entry)
+        return self._render(entry)
+
+    def _write(self, lines: bytes) -> None:
+        try:
+            self._stream.write(lines)
+            self._stream.flush()
+        except (OSError, ValueError):
+            # There is nowhere left to say that stdout is gone; the count shows in the log if it comes back.
+            self.dropped += lines.count(b"\n")
