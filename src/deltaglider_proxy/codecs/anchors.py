@@ -17,7 +17,8 @@ SPAN = 32
 
 _DENSITY_BITS = 11
 _BLOCK = 1 << 18
-_THRESHOLD = np.uint64(1 << (64 - _DENSITY_BITS))
+_ONE = np.uint64(1)
+_THRESHOLD = np.uint64((1 << (64 - _DENSITY_BITS)) - 1)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MIXERS = tuple(np.uint64(m) for m in (0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5))
 
@@ -68,7 +69,8 @@ def _block(view: memoryview, origin: int) -> Anchors:
     for shift in range(8):
         count = (len(view) - shift) // 8
         words = np.frombuffer(view, dtype="<u8", count=count, offset=shift)
-        hits = np.flatnonzero(words * _MULTIPLIER < _THRESHOLD) * 8 + shift
+        # Zeros hash to zero and would all be anchors, so the comparison wraps them out of the way.
+        hits = np.flatnonzero(words * _MULTIPLIER - _ONE < _THRESHOLD) * 8 + shift
         found.append(hits[hits < starts])
     at = np.sort(np.concatenate(found))
     if not len(at):

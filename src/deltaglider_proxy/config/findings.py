@@ -5,7 +5,7 @@ Findings are values, so that one set of rules serves `lint`, the start of the se
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
 from typing_extensions import override
@@ -48,11 +48,15 @@ class Finding:
     column: int | None = None
     """From 1."""
     drop: Keys | None = None
-    """If set, a start may go on without this part of the configuration; a lint still rejects it."""
+    """If set, a start goes on without this part of the configuration; a lint still rejects an error."""
 
     @property
     def path(self) -> str:
         return dotted(self.keys)
+
+    def dropping(self, keys: Keys) -> "Finding":
+        """The same finding, after which the default is used instead of what stands at `keys`."""
+        return replace(self, drop=keys)
 
     @override
     def __str__(self) -> str:

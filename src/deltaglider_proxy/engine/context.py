@@ -50,6 +50,14 @@ class Budget:
         self._free += size
 
 
+class Slots(asyncio.Semaphore):
+    """Codec slots. A frame is encoded or decoded by whoever holds one."""
+
+    @property
+    def free(self) -> int:
+        return self._value
+
+
 @dataclass(slots=True)
 class Context:
     backend: Backend
@@ -61,8 +69,7 @@ class Context:
     """One thread per codec slot."""
     events: Events
     background: Background
-    slots: asyncio.Semaphore = field(init=False)
-    """Codec slots. A frame is encoded or decoded by whoever holds one."""
+    slots: Slots = field(init=False)
 
     decoded: Budget = field(init=False)
     """Decoded bytes that wait in memory for their readers."""
@@ -70,6 +77,6 @@ class Context:
     """Bytes of uploads in the spool directory."""
 
     def __post_init__(self) -> None:
-        self.slots = asyncio.Semaphore(self.settings.codec_slots)
+        self.slots = Slots(self.settings.codec_slots)
         self.decoded = Budget(self.settings.decoded_bytes)
         self.spooled = Budget(self.settings.spool_bytes)

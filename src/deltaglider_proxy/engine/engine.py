@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from deltaglider_proxy.engine import delete, errors, listing, names, tags, uploads
+from deltaglider_proxy.engine import delete, errors, listing, names, tags, uploads, usage
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.copy import Copier
 from deltaglider_proxy.engine.facts import Facts
-from deltaglider_proxy.engine.gc import Collector
+from deltaglider_proxy.engine.gc import Collector, Report
 from deltaglider_proxy.engine.get import Getter, OpenObject
 from deltaglider_proxy.engine.model import (
     Attributes,
@@ -165,6 +165,20 @@ class Engine:
         self, bucket: str, prefix: str, after_key: str, after_upload: str, limit: int, delimiter: str
     ) -> UploadListing:
         return await uploads.list_uploads(self.ctx, bucket, prefix, after_key, after_upload, limit, delimiter)
+
+    @translated
+    async def usage(self, bucket: str | None) -> Usage:
+        """Of one bucket, zeros if there is none, or of all."""
+        return await usage.measure(self.ctx, bucket)
+
+    @translated
+    async def open_uploads(self) -> int:
+        """Multipart uploads that are neither completed nor aborted."""
+        return sum([len(await uploads.upload_keys(self.ctx, b.name)) for b in await self.ctx.backend.buckets()])
+
+    @translated
+    async def collect(self, bucket: str, *, quiescent: bool = False) -> Report:
+        return await self.collector.collect(bucket, quiescent=quiescent)
 
     async def close(self) -> None:
         """Finish what runs behind acknowledgements."""

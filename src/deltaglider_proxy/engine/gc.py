@@ -55,7 +55,7 @@ class Collector:
         """One look. `quiescent`: nobody writes to the bucket, so what nothing names is removed at once."""
         ctx = self._ctx
         report = Report()
-        report.expired_uploads = await self._expire_uploads(bucket)
+        report.expired_uploads = await self.expire_uploads(bucket)
         began = ctx.clock.since_boot()
         found = await self._things(bucket)
         named = await self._named(bucket, report)
@@ -161,7 +161,7 @@ class Collector:
             await reader.close()
         return now.seconds - float(document["at"]) if document["boot"] == now.boot else None
 
-    async def _expire_uploads(self, bucket: str) -> int:
+    async def expire_uploads(self, bucket: str) -> int:
         """Forget uploads that nobody has touched for too long, and parts whose upload is gone."""
         ctx = self._ctx
         expired = 0

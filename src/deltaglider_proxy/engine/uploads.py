@@ -139,16 +139,19 @@ async def discard(ctx: Context, bucket: str, upload_id: str) -> None:
     await discard_parts(ctx, bucket, upload_id)
 
 
-async def all_uploads(ctx: Context, bucket: str) -> Sequence[UploadInfo]:
-    """Open uploads by key, then by time."""
+async def upload_keys(ctx: Context, bucket: str) -> Sequence[str]:
+    """Storage keys of the records of all open uploads."""
     found: list[str] = []
-    after = ""
     while True:
-        page = await ctx.backend.list(bucket, names.UPLOADS, after)
+        page = await ctx.backend.list(bucket, names.UPLOADS, found[-1] if found else "")
         found += [e.key for e in page.entries if isinstance(e, Stored)]
         if not page.truncated:
-            break
-        after = found[-1]
+            return found
+
+
+async def all_uploads(ctx: Context, bucket: str) -> Sequence[UploadInfo]:
+    """Open uploads by key, then by time."""
+    found = await upload_keys(ctx, bucket)
     limit = asyncio.Semaphore(_PARALLEL)
 
     async def one(key: str) -> UploadInfo | None:

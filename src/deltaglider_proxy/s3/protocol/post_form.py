@@ -139,10 +139,7 @@ class FormParser:
 
     def _take_file(self) -> list[bytes]:
         end = self._find_closing()
-        if end is None:
-            cut = max(0, len(self._buffer) - len(self._closing) - 1)
-        else:
-            cut = end
+        cut = max(0, len(self._buffer) - len(self._closing) - 1) if end is None else end
         piece = bytes(self._buffer[:cut])
         if end is None:
             del self._buffer[:cut]
@@ -156,7 +153,7 @@ class FormParser:
         start = 0
         while (end := self._buffer.find(self._closing, start)) >= 0:
             after = end + len(self._closing)
-            if self._buffer[after : after + 2] in (b"--", b"\r\n"):
+            if bytes(self._buffer[after : after + 2]) in (b"--", b"\r\n"):
                 return end
             start = end + 1
         return None

@@ -131,12 +131,18 @@ def check_key(key: str) -> None:
 def parse_query(query: bytes) -> Mapping[str, str]:
     """Raises InvalidURI."""
     parameters: dict[str, str] = {}
-    for pair in query.split(b"&"):
+    try:
+        text = query.decode()
+    except UnicodeDecodeError as error:
+        raise S3Error(Code.InvalidURI) from error
+    for pair in text.split("&"):
         if pair:
-            name, _, value = pair.partition(b"=")
-            parameters.setdefault(_decode_parameter(name), _decode_parameter(value) if value else "")
+            name, _, value = pair.partition("=")
+            if "%" in pair or "+" in pair:
+                name, value = _decode_parameter(name), _decode_parameter(value)
+            parameters.setdefault(name, value)
     return parameters
 
 
-def _decode_parameter(raw: bytes) -> str:
-    return decode(raw.replace(b"+", b" ") if b"+" in raw else raw)
+def _decode_parameter(text: str) -> str:
+    return decode(text.replace("+", " ").encode())

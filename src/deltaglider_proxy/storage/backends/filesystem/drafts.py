@@ -41,7 +41,7 @@ class Draft:
         self._sealed = False
 
     def copy(self, source: int, start: int, count: int) -> None:
-        """Append `count` bytes of another file, inside the kernel where it can. Raises Changed if they are not there."""
+        """Append bytes of another file, inside the kernel where it can. Raises Changed if they are not there."""
         try:
             self._copy(source, start, count)
         except OSError as error:

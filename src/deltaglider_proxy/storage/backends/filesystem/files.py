@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import platform
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -35,14 +36,10 @@ NO_CLONE: Final = frozenset(
 """What a kernel or file system answers that cannot share or copy these bytes by itself."""
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
-_syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+_syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
 _renameat2 = getattr(_libc, "renameat2", None)
 if _renameat2 is not None:
     _renameat2.restype = ctypes.c_int
@@ -53,7 +50,7 @@ class Files:
     """The system's files. Subclasses see and may refuse each call."""
 
     def __init__(self, *, openat2: bool = True) -> None:
-        self._hows: dict[int, _OpenHow] = {}
+        self._hows: dict[int, bytes] = {}
         self._openat2 = openat2 and platform.machine() in {"x86_64", "aarch64"} and self._probe()
 
     def _probe(self) -> bool:
@@ -74,11 +71,11 @@ class Files:
     def _open_beneath(self, dir_fd: int, path: str, flags: int) -> int:
         how = self._hows.get(flags)
         if how is None:
-            how = self._hows[flags] = _OpenHow(flags, 0o666 if flags & os.O_CREAT else 0, _RESOLVE)
+            how = self._hows[flags] = struct.pack("QQQ", flags, 0o666 if flags & os.O_CREAT else 0, _RESOLVE)
         encoded = os.fsencode(path)
         races = 0
         while True:
-            fd: int = _syscall(_OPENAT2, dir_fd, encoded, ctypes.addressof(how), ctypes.sizeof(how))
+            fd: int = _syscall(_OPENAT2, dir_fd, encoded, how, len(how))
             if fd >= 0:
                 return fd
             code = ctypes.get_errno()

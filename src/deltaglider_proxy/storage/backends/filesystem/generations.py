@@ -32,7 +32,9 @@ def describe(files: Files, fd: int, key: str, status: os.stat_result | None = No
     attribute = files.get_xattr(fd, ATTRIBUTE) or b""
     metadata = decode(attribute)
     if metadata is None:
-        raise Unavailable(f"metadata of {key!r}: attribute {ATTRIBUTE} is not a JSON object of strings; restore the file")
+        raise Unavailable(
+            f"metadata of {key!r}: attribute {ATTRIBUTE} is no JSON object of strings; restore the file"
+        )
     return Stored(key, status.st_size, etag(status, attribute), status.st_mtime_ns / 1e9, metadata)
 
 

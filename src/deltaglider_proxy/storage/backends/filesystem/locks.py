@@ -68,8 +68,8 @@ class Locks:
 
 
 def _bucket_stripe(bucket: str) -> str:
-    return f"bucket-{xxhash.xxh3_64_intdigest(bucket) % _STRIPES:02x}"
+    return f"bucket-{xxhash.xxh3_64_intdigest(bucket.encode()) % _STRIPES:02x}"
 
 
 def _key_stripe(bucket: str, key: str) -> str:
-    return f"key-{xxhash.xxh3_64_intdigest(f'{bucket}/{key}') % _STRIPES:02x}"
+    return f"key-{xxhash.xxh3_64_intdigest(f'{bucket}/{key}'.encode()) % _STRIPES:02x}"

@@ -4,6 +4,7 @@ Those hold what must not be in a bucket: `tmp` for files under construction, `tr
 the stripes, and `host.lock`. They are on the root's file system, so that a rename from them is one step.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -39,7 +40,9 @@ class Root:
 def open_root(files: Files, path: Path) -> Root:
     """Open the root, making our directories where they are missing. Raises RootUnusable."""
     if sys.getfilesystemencoding().lower() != "utf-8":
-        raise RootUnusable(f"file names are {sys.getfilesystemencoding()} here: start with a UTF-8 locale or PYTHONUTF8=1")
+        raise RootUnusable(
+            f"file names are {sys.getfilesystemencoding()} here: use a UTF-8 locale or PYTHONUTF8=1"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -54,10 +57,8 @@ def open_root(files: Files, path: Path) -> Root:
 
 
 def _directory(files: Files, parent: int, name: str) -> int:
-    try:
+    with contextlib.suppress(FileExistsError):
         files.mkdir(parent, name)
-    except FileExistsError:
-        pass
     return files.open(parent, name, DIRECTORY)
 
 
@@ -72,7 +73,7 @@ def _check_attributes(files: Files, root: Root) -> None:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in {errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS}:
             raise RootUnusable(
-                f"directory {root.path}: its file system has no user extended attributes, which hold objects' metadata; "
+                f"directory {root.path}: its file system has no user extended attributes, which hold metadata; "
                 "use ext4, xfs, btrfs, zfs or a tmpfs of Linux 6.6 or later"
             ) from error
         raise RootUnusable(f"directory {root.path}: {error}") from error

@@ -38,6 +38,7 @@ class Found:
 class Nothing:
     """No object is at a path."""
 
+    path: str
     blocked: bool
     """Something else is, or is where one of its directories would be."""
 
@@ -46,14 +47,14 @@ class Tree:
     def __init__(self, files: Files, root: Root, *, durable: bool) -> None:
         self.files = files
         self.root = root
-        self._durable = durable
+        self.durable = durable
 
     def require(self, bucket: str) -> None:
         """Raises NoSuchBucket."""
         if not paths.is_bucket(bucket):
             raise NoSuchBucket(bucket)
         try:
-            os.close(self.files.open(self.root.fd, bucket, DIRECTORY))
+            self.files.close(self.files.open(self.root.fd, bucket, DIRECTORY))
         except OSError as error:
             if error.errno == errno.ENOENT or error.errno in BLOCKED:
                 raise NoSuchBucket(bucket) from error
@@ -74,14 +75,14 @@ class Tree:
             fd = self.files.open(self.root.fd, f"{bucket}/{path}", READ)
         except OSError as error:
             if error.errno == errno.ENOENT or error.errno in BLOCKED:
-                return Nothing(blocked=error.errno != errno.ENOENT)
+                return Nothing(path, blocked=error.errno != errno.ENOENT)
             raise meaning(f"open {path!r} in {bucket!r}", error) from error
         with translated(f"look at {path!r} in {bucket!r}"):
             status = self.files.stat(fd)
         if generations.is_object(status):
             return Found(fd, path, status)
         self.files.close(fd)
-        return Nothing(blocked=True)
+        return Nothing(path, blocked=True)
 
     def head(self, bucket: str, key: str) -> Stored:
         """Raises NoSuchKey, NoSuchBucket."""
@@ -95,12 +96,12 @@ class Tree:
     def put(self, bucket: str, key: str, draft: Draft, condition: Condition) -> Stored:
         """Make the sealed draft the object at the key. The lock is held."""
         self.require(bucket)
-        looked = [(path, self._look(bucket, path)) for path in _places(key)]
-        self._check(key, next((found for _, found in looked if isinstance(found, Found)), None), condition)
+        with self._all(bucket, key) as looked:
+            self._check(key, looked, condition)
+            existing = [found.path for found in looked if isinstance(found, Found)]
+            free = [found.path for found in looked if isinstance(found, Nothing) and not found.blocked]
         with translated(f"look at {key!r}"):
             stored = draft.stored(key)
-        existing = [path for path, found in looked if isinstance(found, Found)]
-        free = [path for path, found in looked if isinstance(found, Nothing) and not found.blocked]
         for path in existing[:1] or free:
             if self._rename(bucket, path, draft):
                 draft.close()
@@ -110,16 +111,25 @@ class Tree:
     def delete(self, bucket: str, key: str, condition: IfMatch | None) -> bool:
         """Remove the object, the hidden one first. The lock is held. False if there was none."""
         self.require(bucket)
-        if not keys.is_key(key):
-            self._check(key, None, condition)
-            return False
-        looked = [self._look(bucket, path) for path in _places(key)]
-        present = [found for found in looked if isinstance(found, Found)]
-        existing = [found.path for found in present]
-        self._check(key, present[0] if present else None, condition, present[1:])
+        with self._all(bucket, key) as looked:
+            self._check(key, looked, condition)
+            existing = [found.path for found in looked if isinstance(found, Found)]
         for path in reversed(existing):
             self._unlink(bucket, path)
         return bool(existing)
+
+    @contextmanager
+    def _all(self, bucket: str, key: str) -> Iterator[Sequence[Found | Nothing]]:
+        """What is at each place of the key; open within the block."""
+        looked: list[Found | Nothing] = []
+        try:
+            if keys.is_key(key):
+                looked.extend(self._look(bucket, path) for path in _places(key))
+            yield looked
+        finally:
+            for found in looked:
+                if isinstance(found, Found):
+                    self.files.close(found.fd)
 
     @contextmanager
     def parent(self, bucket: str, path: str) -> Iterator[int]:
@@ -132,28 +142,23 @@ class Tree:
 
     def sync(self, fd: int) -> None:
         """Make the changes in a directory durable. Raises Uncertain, since they have happened."""
-        if self._durable:
+        if self.durable:
             try:
                 self.files.fsync(fd)
             except OSError as error:
                 raise Uncertain(f"fsync of a directory: {error.strerror}") from error
 
-    def _check(self, key: str, current: Found | None, condition: Condition, others: Sequence[Found] = ()) -> None:
-        """Raises ConditionFailed; closes what was found."""
-        try:
-            match condition:
-                case IfAbsent() if current is not None:
-                    raise ConditionFailed(f"key {key!r} holds an object")
-                case IfMatch(etag) if current is None or self._etag(current, key) != etag:
-                    raise ConditionFailed(f"key {key!r} does not hold this generation")
-                case _:
-                    return
-        finally:
-            for found in (current, *others):
-                if found is not None:
-                    self.files.close(found.fd)
+    def _check(self, key: str, looked: Sequence[Found | Nothing], condition: Condition) -> None:
+        current = next((found for found in looked if isinstance(found, Found)), None)
+        match condition:
+            case IfAbsent() if current is not None:
+                raise ConditionFailed(f"key {key!r} holds an object")
+            case IfMatch(etag) if current is None or self.etag(current, key) != etag:
+                raise ConditionFailed(f"key {key!r} does not hold this generation")
+            case _:
+                return
 
-    def _etag(self, found: Found, key: str) -> str:
+    def etag(self, found: Found, key: str) -> str:
         with translated(f"read metadata of {key!r}"):
             return generations.describe(self.files, found.fd, key, found.status).etag
 
@@ -206,7 +211,7 @@ class Tree:
             pass
         try:
             self.files.mkdir(parent, name)
-            if self._durable:
+            if self.durable:
                 self.files.fsync(parent)
         except FileExistsError:
             pass

@@ -1,0 +1,27 @@
+"""One byte that all processes of a server map: 1 once it has been told to stop."""
+
+import mmap
+import os
+from pathlib import Path
+
+_NAME = "draining"
+
+
+class DrainFlag:
+    def __init__(self, run_dir: Path) -> None:
+        descriptor = os.open(run_dir / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.truncate(descriptor, 1)
+            self._byte = mmap.mmap(descriptor, 1)
+        finally:
+            os.close(descriptor)
+
+    @property
+    def draining(self) -> bool:
+        return self._byte[0] == 1
+
+    def raise_it(self) -> None:
+        self._byte[0] = 1
+
+    def lower(self) -> None:
+        self._byte[0] = 0

@@ -1,0 +1,152 @@
+"""The server process: checks what must hold before anything starts, then runs the workers until it is told to stop.
+
+Told to stop, it first says so (`/_/ready` is 503 while everything is still served), so that load balancers turn away,
+then lets requests finish.
+"""
+
+import functools
+import signal
+import socket
+import sys
+from types import FrameType
+
+import structlog
+from granian import Granian
+from granian.constants import Interfaces, Loops
+
+from deltaglider_proxy.config.load import LoadedConfig
+from deltaglider_proxy.ops.cache_monitor import startup_notices
+from deltaglider_proxy.server.drain import DrainFlag
+from deltaglider_proxy.server.from_config import settings_of
+from deltaglider_proxy.server.settings import ServerSettings
+from deltaglider_proxy.server.worker import load
+from deltaglider_proxy.telemetry import worker_slots
+from deltaglider_proxy.telemetry.clock import SystemClock
+from deltaglider_proxy.telemetry.logs import Logs
+
+_log = structlog.get_logger("deltaglider_proxy.server")
+
+
+class CannotStart(Exception):
+    """Says what is in the way and what to do about it."""
+
+
+def run(loaded: LoadedConfig, *, verbose: bool) -> int:
+    """Serve until a signal; the exit code."""
+    settings = settings_of(loaded, verbose=verbose)
+    logs = Logs.start(settings.log_filter, settings.log_format)
+    try:
+        for warning in loaded.warnings:
+            _log.warning(str(warning))
+        _check_port(settings)
+        lock = acquire_host(settings.data_dir)
+        _prepare(settings)
+        _announce(settings)
+    except CannotStart as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    finally:
+        # Worker processes are forks: no thread of the log may live when they begin.
+        logs.stop()
+    try:
+        return _serve(settings)
+    finally:
+        lock.release()
+
+
+def _check_port(settings: ServerSettings) -> None:
+    """Two servers that share a port by SO_REUSEPORT would each get a part of the requests, silently."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; stop what uses the port, or set "
+                "advanced.listen_addr, DGP_LISTEN_ADDR or --listen"
+            ) from error
+
+
+def _prepare(settings: ServerSettings) -> None:
+    for directory in (settings.engine.cache_dir, settings.engine.spool_dir, settings.run_dir):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    worker_slots.prepare(settings.run_dir, SystemClock().now())
+    DrainFlag(settings.run_dir).lower()
+
+
+def _announce(settings: ServerSettings) -> None:
+    engine = settings.engine
+    _log.info(
+        "starting",
+        version=settings.version,
+        listen=f"{settings.host}:{settings.port}",
+        workers=settings.workers,
+        backend="filesystem",
+        path=str(settings.data_dir),
+        max_object_size=engine.max_object_size,
+        max_delta_ratio=engine.max_delta_ratio,
+        authentication="signature version 4" if settings.key_pair is not None else "none",
+    )
+    for notice in startup_notices(settings.cache_mb, settings.metadata_cache_mb):
+        structlog.get_logger("deltaglider_proxy.cache").log(notice.level, notice.text)
+    if settings.key_pair is None:
+        for line in (
+            "****************************************************************",
+            "*  OPEN ACCESS: authentication is none, so everyone who can    *",
+            "*  reach this port may read, change and delete everything.     *",
+            "****************************************************************",
+        ):
+            _log.warning(line)
+
+
+def _serve(settings: ServerSettings) -> int:
+    server = Granian(
+        "deltaglider_proxy",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=max(1, round(settings.shutdown_grace)),
+        backlog=1024,
+        backpressure=max(settings.s3.max_concurrent_requests, 1),
+    )
+    stopping = _Stopping(server, settings)
+    server.on_startup(stopping.install)
+    try:
+        server.serve(target_loader=functools.partial(load, settings))
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+        if code:
+            sys.stderr.write("error: a worker process ended and could not be replaced; its log says why\n")
+        return code
+    return 0
+
+
+class _Stopping:
+    """The first signal begins the drain, the second ends at once."""
+
+    def __init__(self, server: Granian, settings: ServerSettings) -> None:
+        self._server = server
+        self._settings = settings
+        self._asked = False
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGALRM, self._drained)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            self._drained(number, frame)
+            return
+        self._asked = True
+        DrainFlag(self._settings.run_dir).raise_it()
+        signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
+
+    def _drained(self, number: int, frame: FrameType | None) -> None:
+        self._server.signal_handler_interrupt(number, frame)

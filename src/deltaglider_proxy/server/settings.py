@@ -1,0 +1,51 @@
+"""What the server process hands to its workers: everything that the layers below need, and nothing of where it came
+from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltaglider_proxy.engine.settings import EngineSettings
+from deltaglider_proxy.ops.readiness import ReadySettings
+from deltaglider_proxy.s3.call import S3Settings
+from deltaglider_proxy.telemetry.log_filter import LogFilter
+from deltaglider_proxy.telemetry.logs import LogFormat
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    access_key: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return "KeyPair(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    host: str
+    port: int
+    workers: int
+    data_dir: Path
+    fsync: bool
+    buckets: tuple[str, ...]
+    """Made at start where they are missing."""
+    key_pair: KeyPair | None
+    """None: everyone is administrator."""
+    engine: EngineSettings
+    """For the whole host; see `for_worker`."""
+    s3: S3Settings
+    ready: ReadySettings
+    log_filter: LogFilter
+    log_format: LogFormat
+    run_dir: Path
+    """Shared by the workers of this server, emptied at each start."""
+    cache_mb: int
+    metadata_cache_mb: int
+    clock_skew: float = 300.0
+    replay_window: float = 2.0
+    pool_threads: int = 16
+    shutdown_grace: float = 25.0
+    shutdown_drain: float = 3.0
+    sweep_interval: float = 300.0
+    gc_interval: float = 24 * 3600.0
+    version: str = ""

@@ -1,0 +1,193 @@
+"""One worker process: builds the layers from the settings, and is the ASGI application that the server loads.
+
+Built when the event loop runs (ASGI lifespan), taken down when it ends; a worker that cannot start ends the server.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.identity import StaticCredentials
+from deltaglider_proxy.access.replay import ReplayWindow
+from deltaglider_proxy.engine import errors as engine_errors
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.engine import Engine
+from deltaglider_proxy.engine.settings import EngineSettings
+from deltaglider_proxy.ops.app import PREFIX, OpsApp
+from deltaglider_proxy.ops.cache_monitor import CacheSample, watch
+from deltaglider_proxy.ops.readiness import Readiness
+from deltaglider_proxy.ops.stats import Stats, StatsUnavailable, Totals
+from deltaglider_proxy.s3.app import S3App
+from deltaglider_proxy.s3.observe import Observer
+from deltaglider_proxy.server.drain import DrainFlag
+from deltaglider_proxy.server.events import CountedEvents
+from deltaglider_proxy.server.housekeeping import Housekeeping
+from deltaglider_proxy.server.settings import ServerSettings
+from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
+from deltaglider_proxy.telemetry.clock import SystemClock
+from deltaglider_proxy.telemetry.exposition import HostState
+from deltaglider_proxy.telemetry.logs import Logs
+from deltaglider_proxy.telemetry.metrics import Metrics
+from deltaglider_proxy.telemetry.pool import Pool
+from deltaglider_proxy.telemetry.tasks import Background, Crew
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = structlog.get_logger("deltaglider_proxy.server")
+
+_NOBODYS_BUCKET = "dgp-readiness-probe-0000"
+"""A name that is asked for and never exists."""
+
+
+def load(settings: ServerSettings, _target: str = "") -> "Worker":
+    """What the HTTP server calls in each of its worker processes."""
+    return Worker(settings)
+
+
+@dataclass(slots=True)
+class CacheGauge:
+    """The shared reference cache, as it was a moment ago."""
+
+    max_bytes: int
+    size_bytes: int = 0
+    entries: int = 0
+
+
+def share(settings: EngineSettings, workers: int) -> EngineSettings:
+    """One worker's part of what is counted for the whole host."""
+    return replace(
+        settings,
+        codec_slots=max(1, settings.codec_slots // workers),
+        spool_bytes=settings.spool_bytes // workers,
+        decoded_bytes=settings.decoded_bytes // workers,
+        metadata_cache_bytes=settings.metadata_cache_bytes // workers,
+    )
+
+
+class Worker:
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._running: _Running | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            assert self._running is not None
+            path: str = scope["path"]
+            if path == "/_" or path.startswith(PREFIX):
+                await self._running.ops(scope, receive, send)
+            else:
+                await self._running.s3(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        logs = Logs.start(self._settings.log_filter, self._settings.log_format)
+        try:
+            self._running = await _Running.start(self._settings)
+        except Exception as error:
+            _log.exception("a worker cannot start")
+            logs.stop()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._running.stop()
+        logs.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Running:
+    """The parts of a worker, alive."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        clock = SystemClock()
+        ours = share(settings.engine, settings.workers)
+        self._pool = Pool(settings.pool_threads, "files")
+        self._codec_pool = Pool(ours.codec_slots, "codec")
+        self._metrics = Metrics(settings.run_dir, clock, settings.version, "filesystem", ours.codec_slots)
+        backend = FilesystemBackend(settings.data_dir, self._pool, clock, fsync=settings.fsync)
+        self._context = Context(
+            backend, ours, clock, self._pool, self._codec_pool, CountedEvents(self._metrics), Background()
+        )
+        self._engine = Engine(self._context)
+        self._gauge = CacheGauge(ours.cache_bytes)
+        pair = settings.key_pair
+        credentials = StaticCredentials(pair.access_key, pair.secret) if pair is not None else None
+        authenticator = Authenticator(credentials, settings.clock_skew, ReplayWindow(settings.replay_window))
+        s3 = replace(
+            settings.s3, max_concurrent_requests=max(1, settings.s3.max_concurrent_requests // settings.workers)
+        )
+        self.s3 = S3App(self._engine, authenticator, s3, clock, self._pool, Observer(self._metrics, clock))
+        self.ops = OpsApp(
+            cache=self._gauge,
+            peak_rss_bytes=self._metrics.peak_rss_bytes,
+            readiness=Readiness(self._list_buckets, self._head_nobodys_bucket, clock, settings.ready),
+            stats=Stats(self._totals, clock),
+            metrics=self._scrape,
+            lifecycle=DrainFlag(settings.run_dir),
+        )
+        self._housekeeping = Housekeeping(self._engine, self._metrics, settings.sweep_interval, settings.gc_interval)
+        self._crew = Crew()
+
+    @classmethod
+    async def start(cls, settings: ServerSettings) -> "_Running":
+        running = cls(settings)
+        if running._metrics.first_worker:
+            for bucket in settings.buckets:
+                try:
+                    await running._engine.create_bucket(bucket)
+                except engine_errors.BucketExists:
+                    continue
+            running._crew.start(running._housekeeping.run())
+            running._crew.start(watch(running._cache_sample))
+        running._crew.start(running._observe_cache())
+        return running
+
+    async def stop(self) -> None:
+        await self._crew.__aexit__(None, None, None)
+        await self._engine.close()
+        await self._context.backend.close()
+        self._metrics.close()
+        self._codec_pool.close()
+        self._pool.close()
+
+    async def _observe_cache(self) -> None:
+        while True:
+            used, entries = await self._pool.run(self._engine.cache.usage)
+            self._gauge.size_bytes, self._gauge.entries = used, entries
+            self._metrics.sample(self._context.slots.free)
+            await asyncio.sleep(1)
+
+    async def _cache_sample(self) -> CacheSample:
+        hits, misses = self._metrics.cache_uses()
+        gauge = self._gauge
+        return CacheSample(gauge.size_bytes, gauge.max_bytes, gauge.entries, hits, misses)
+
+    async def _list_buckets(self) -> None:
+        await self._engine.list_buckets()
+
+    async def _head_nobodys_bucket(self) -> None:
+        try:
+            await self._engine.head_bucket(_NOBODYS_BUCKET)
+        except engine_errors.NoSuchBucket:
+            return
+
+    async def _totals(self, bucket: str | None) -> Totals:
+        try:
+            usage = await self._engine.usage(bucket)
+        except engine_errors.EngineError as error:
+            raise StatsUnavailable(str(error)) from error
+        return Totals(usage.objects, usage.logical_bytes, usage.stored_bytes)
+
+    async def _scrape(self) -> bytes:
+        uploads = await self._engine.open_uploads()
+        self._metrics.sample(self._context.slots.free)
+        state = HostState(self._gauge.size_bytes, self._gauge.entries, self._gauge.max_bytes, uploads)
+        return await self._pool.run(self._metrics.render, state)
