@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,54 @@ class Stored:
     saved_percent: float
 
 
-@dataclass(frozen=True)
 class ThrowawayServer:
-    endpoint: str
-    log: Path
+    """One server that can be stopped and started again on what it stored."""
+
+    def __init__(self, root: Path, workers: int, settings: Mapping[str, str]) -> None:
+        self.root = root
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = root / "server.log"
+        (root / "data").mkdir()
+        self._config = root / "deltaglider_proxy.yaml"
+        self._config.write_text(_CONFIG.format(root=root, port=self.port, access_key=ACCESS_KEY, secret_key=SECRET_KEY))
+        # The operator's own settings would otherwise override the ones above.
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("DGP_") and name != "RUST_LOG"
+        }
+        self._environment = inherited | {"DGP_LOG_LEVEL": "warn", "DGP_WORKERS": str(workers)} | dict(settings)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Raises RuntimeError with the end of the server's log if it does not come up."""
+        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(self._config)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.root, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._wait(self._process)
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def restart(self, *, empty_cache: bool) -> None:
+        self.stop()
+        if empty_cache:
+            shutil.rmtree(self.root / "cache", ignore_errors=True)
+        self.start()
 
     def stored(self, bucket: str) -> Stored:
         with urllib.request.urlopen(f"{self.endpoint}/_/stats?bucket={bucket}", timeout=30) as answer:
@@ -57,50 +102,35 @@ class ThrowawayServer:
             stats["savings_percentage"],
         )
 
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/_/health", timeout=2):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        code = process.poll()
+        self.stop()
+        end = self.log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"the server did not start (exit code {code}); the end of its log:\n{end}")
+
 
 @contextmanager
-def throwaway_server(workers: int = 1) -> Iterator[ThrowawayServer]:
-    """Raises RuntimeError with the end of the server's log if it does not come up."""
-    with tempfile.TemporaryDirectory(prefix="deltaglider-", dir=_place_with_attributes()) as name:
-        root = Path(name)
-        (root / "data").mkdir()
-        port = _free_port()
-        config = root / "deltaglider_proxy.yaml"
-        config.write_text(_CONFIG.format(root=root, port=port, access_key=ACCESS_KEY, secret_key=SECRET_KEY))
-        server = ThrowawayServer(f"http://127.0.0.1:{port}", root / "server.log")
-        # The operator's own settings would otherwise override the ones above.
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("DGP_") and name != "RUST_LOG"
-        }
-        environment |= {"DGP_LOG_LEVEL": "warn", "DGP_WORKERS": str(workers)}
-        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
-        with server.log.open("wb") as log:
-            process = subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT)
-            try:
-                _wait(server, process)
-                yield server
-            finally:
-                process.terminate()
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-
-
-def _wait(server: ThrowawayServer, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+def throwaway_server(
+    workers: int = 1, settings: Mapping[str, str] | None = None, place: Path | None = None
+) -> Iterator[ThrowawayServer]:
+    """`settings` are environment variables of the server, `place` is the folder that its own folder is made in."""
+    with tempfile.TemporaryDirectory(prefix="deltaglider-", dir=place or _place_with_attributes()) as name:
+        server = ThrowawayServer(Path(name), workers, settings or {})
         try:
-            with urllib.request.urlopen(f"{server.endpoint}/_/health", timeout=2):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    end = server.log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"the server did not start (exit code {process.poll()}); the end of its log:\n{end}")
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

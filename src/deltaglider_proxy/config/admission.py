@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from deltaglider_proxy.config.address import IpText, NetworkText
 from deltaglider_proxy.config.findings import Finding, Keys, error, warning
@@ -38,10 +38,9 @@ class Match(Model):
 
 
 class Reject(Model):
-    """Answer with a status of the operator's choice."""
-
     type: Literal["reject"]
-    status: int
+    """Answer with a status of the operator's choice."""
+    status: Annotated[int, Field(json_schema_extra={"minimum": 400, "maximum": 599})]
     """400 to 599."""
     message: str | None = None
     """Text of the answer."""
@@ -58,7 +57,7 @@ Action = Annotated[
 
 
 class Block(Model):
-    name: str
+    name: Annotated[str, Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})]
     """Unique; 1 to 128 letters, digits, `_`, `:`, `.` or `-`."""
     match: Match = Match()
     """Which requests the block is about."""

@@ -96,6 +96,9 @@ def check(advanced: Advanced) -> Iterator[Finding]:
         yield dropped(place, "is no log filter", remedy, drop=place, value=advanced.log_level)
     if not advanced.cache_dir:
         yield error((*keys, "cache_dir"), "must not be empty", "name a directory")
+    if not advanced.config_sync_object_key.strip():
+        place = (*keys, "config_sync_object_key")
+        yield warning(place, "is ignored, because it is blank", "remove it").dropping(place)
     domain = advanced.virtual_host_domain
     if domain is not None and not _is_domain(domain):
         yield error((*keys, "virtual_host_domain"), "is no domain name", "write s3.example.com", value=domain)

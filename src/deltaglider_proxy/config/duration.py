@@ -9,31 +9,35 @@ from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+_SECOND = 1_000_000_000
+_DAY = 86_400 * _SECOND
 _UNITS = {
-    ("ns", "nsec", "nanos"): 1e-9,
-    ("us", "usec", "micros", "µs"): 1e-6,
-    ("ms", "msec", "millis"): 1e-3,
-    ("s", "sec", "secs", "second", "seconds"): 1.0,
-    ("m", "min", "mins", "minute", "minutes"): 60.0,
-    ("h", "hr", "hrs", "hour", "hours"): 3600.0,
-    ("d", "day", "days"): 86400.0,
-    ("w", "wk", "wks", "week", "weeks"): 7 * 86400.0,
-    ("M", "month", "months"): 30.44 * 86400.0,
-    ("y", "yr", "yrs", "year", "years"): 365.25 * 86400.0,
+    ("ns", "nsec", "nanos"): 1,
+    ("us", "usec", "micros", "µs"): 1_000,
+    ("ms", "msec", "millis"): 1_000_000,
+    ("s", "sec", "secs", "second", "seconds"): _SECOND,
+    ("m", "min", "mins", "minute", "minutes"): 60 * _SECOND,
+    ("h", "hr", "hrs", "hour", "hours"): 3600 * _SECOND,
+    ("d", "day", "days"): _DAY,
+    ("w", "wk", "wks", "week", "weeks"): 7 * _DAY,
+    ("M", "month", "months"): 3044 * _DAY // 100,
+    ("y", "yr", "yrs", "year", "years"): 36525 * _DAY // 100,
 }
-_SECONDS = {name: seconds for names, seconds in _UNITS.items() for name in names}
-_NAMES = "|".join(sorted(_SECONDS, key=len, reverse=True))
+_NANOSECONDS = {name: size for names, size in _UNITS.items() for name in names}
+_NAMES = "|".join(sorted(_NANOSECONDS, key=len, reverse=True))
 _PATTERN = rf"\s*([0-9]+\s*({_NAMES})\s*)+"
 _PIECE = re.compile(rf"([0-9]+)\s*({_NAMES})\s*")
 _WHOLE = re.compile(_PATTERN)
 
 
 def parse_duration(text: str) -> timedelta:
-    """Raises ValueError. Below a microsecond is rounded."""
+    """Raises ValueError. What is below a microsecond is cut off."""
     if not _WHOLE.fullmatch(text):
         raise ValueError("must be a duration such as 30s, 5m, 1h30m or 7d")
     try:
-        return timedelta(seconds=sum(int(count) * _SECONDS[unit] for count, unit in _PIECE.findall(text)))
+        return timedelta(
+            microseconds=sum(int(count) * _NANOSECONDS[unit] for count, unit in _PIECE.findall(text)) // 1000
+        )
     except OverflowError:
         raise ValueError("this duration is too long; the longest is about 2.7 million years") from None
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from deltaglider_proxy.config.findings import Finding, Keys, error, warning
 from deltaglider_proxy.config.model import Model
@@ -14,9 +14,11 @@ from deltaglider_proxy.config.secret import Secret
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+HexKey = Annotated[Secret, Field(json_schema_extra={"pattern": f"^{_KEY.pattern}$"})]
+
 
 class _Legacy(Model):
-    legacy_key: Secret | None = None
+    legacy_key: HexKey | None = None
     """A former key, 64 hex digits; used only to decrypt."""
     legacy_key_id: str | None = None
     """Id of the former key; derived from it by default."""
@@ -30,7 +32,7 @@ class Unencrypted(_Legacy):
 class ProxyAes(_Legacy):
     mode: Literal["aes256-gcm-proxy"]
     """Encrypt in the proxy; the backend never sees plain bytes."""
-    key: Secret | None = None
+    key: HexKey | None = None
     """64 hex digits."""
     key_id: str | None = None
     """1 to 64 letters, digits, `_`, `.` or `-`; derived from the key by default."""
@@ -39,8 +41,8 @@ class ProxyAes(_Legacy):
 class SseKms(_Legacy):
     mode: Literal["sse-kms"]
     """Have the S3 backend encrypt with a key of its key service."""
-    kms_key_id: str
-    """Id or ARN of the key."""
+    kms_key_id: str | None = None
+    """Id or ARN of the key; required, here or in the environment."""
     bucket_key_enabled: bool = True
     """Let the backend use bucket keys, which saves requests to the key service."""
 
@@ -68,7 +70,7 @@ def derived_key_id(name: str, key: str) -> str:
     return hashlib.sha256(name.encode() + b"\0" + key.encode()).hexdigest()[:16]
 
 
-def check(name: str, encryption: Encryption, keys: Keys, *, filesystem: bool, complete: bool) -> Iterator[Finding]:
+def check(encryption: Encryption, keys: Keys, *, filesystem: bool, complete: bool) -> Iterator[Finding]:
     """`complete`: the environment has been applied, so what is missing now stays missing."""
     if isinstance(encryption, ProxyAes):
         yield from _check_key((*keys, "key"), encryption.key)
@@ -77,6 +79,9 @@ def check(name: str, encryption: Encryption, keys: Keys, *, filesystem: bool, co
         if not encryption.key:
             report = error if complete else warning
             yield report((*keys, "key"), "this mode needs a key", "set it here or in the environment")
+    if isinstance(encryption, SseKms) and not encryption.kms_key_id:
+        report = error if complete else warning
+        yield report((*keys, "kms_key_id"), "this mode needs a key id", "set it here or in the environment")
     if isinstance(encryption, SseKms | SseS3) and filesystem:
         yield error((*keys, "mode"), "a filesystem backend has no encryption of its own", "use aes256-gcm-proxy")
     yield from _check_key((*keys, "legacy_key"), encryption.legacy_key)

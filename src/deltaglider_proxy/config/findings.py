@@ -6,6 +6,7 @@ Findings are values, so that one set of rules serves `lint`, the start of the se
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import Enum, StrEnum
 
 from typing_extensions import override
@@ -87,6 +88,13 @@ def info(keys: Keys, message: str, remedy: str | None = None) -> Finding:
 
 def _shown(value: object) -> str | None:
     return None if value is None else repr(value)
+
+
+def closest(text: str, choices: Iterable[str]) -> str | None:
+    """A remedy that names the choice that was most likely meant, in whatever case; None if none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = get_close_matches(text.lower(), by_lower, 1)
+    return f"did you mean `{by_lower[close[0]]}`?" if close else None
 
 
 class ErrorKind(Enum):

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag
 from deltaglider_proxy.config.duration import Duration, format_duration, parse_duration
 from deltaglider_proxy.config.findings import Finding, Keys, dropped, warning
 from deltaglider_proxy.config.model import Many, Model, Positive, Uint
-from deltaglider_proxy.config.replication import Location, bad_globs, check_rule_name, within
+from deltaglider_proxy.config.replication import Location, RuleName, bad_globs, check_rule_name, within
 
 
 class Delete(Model):
@@ -59,7 +59,7 @@ Action = Annotated[
 
 
 class LifecycleRule(Model):
-    name: str
+    name: RuleName
     """Unique; 1 to 64 letters, digits, `_`, `.` or `-`."""
     enabled: bool = False
     """Whether the rule runs."""
@@ -123,5 +123,5 @@ def _check_rule(rule: LifecycleRule, seen: set[str], keys: Keys) -> Iterator[Fin
     if isinstance(rule.action, Move) and not rule.action.destination.bucket:
         yield dropped((*keys, "action", "destination", "bucket"), "must not be empty", drop=keys)
     for field, globs in (("include_globs", rule.include_globs), ("exclude_globs", rule.exclude_globs)):
-        for number, problem in bad_globs(globs):
-            yield dropped((*keys, field, number), f"is no glob: it {problem}", drop=keys, value=globs[number])
+        for number, reason in bad_globs(globs):
+            yield dropped((*keys, field, number), f"is no glob: it {reason}", drop=keys, value=globs[number])

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from deltaglider_proxy.config.duration import Duration, format_duration
 from deltaglider_proxy.config.findings import Finding, Keys, dropped, warning
 from deltaglider_proxy.config.glob import GlobError, compile_glob
 from deltaglider_proxy.config.model import Many, Model, Uint
 
-RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_RULE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+RuleName = Annotated[str, Field(json_schema_extra={"pattern": f"^{_RULE_NAME.pattern}$"})]
 
 
 class Location(Model):
@@ -27,7 +31,7 @@ class Location(Model):
 
 
 class ReplicationRule(Model):
-    name: str
+    name: RuleName
     """Unique; 1 to 64 letters, digits, `_`, `.` or `-`."""
     enabled: bool = True
     """Whether the rule runs."""
@@ -150,7 +154,7 @@ def bad_globs(globs: tuple[str, ...]) -> Iterator[tuple[int, GlobError]]:
 
 def check_rule_name(name: str, seen: set[str], keys: Keys) -> Iterator[Finding]:
     """`seen` is added to. A rule whose name is taken is left out at a start, since state is kept by name."""
-    if not RULE_NAME.fullmatch(name):
+    if not _RULE_NAME.fullmatch(name):
         yield dropped((*keys, "name"), "is no rule name", "use 1-64 of A-Z a-z 0-9 _ . -", drop=keys, value=name)
     elif name in seen:
         yield dropped((*keys, "name"), "another rule has this name", "rename one of them", drop=keys, value=name)

@@ -114,7 +114,7 @@ def _check_backends(storage: Storage, keys: Keys, *, complete: bool) -> Iterator
         place = (*keys, "backend_encryption")
         filesystem = isinstance(storage.backend, FilesystemBackend)
         mode = storage.backend_encryption
-        yield from encryption.check(SINGLETON, mode, place, filesystem=filesystem, complete=complete)
+        yield from encryption.check(mode, place, filesystem=filesystem, complete=complete)
         return
     for field in ("backend", "backend_encryption"):
         if field in storage.model_fields_set:
@@ -137,7 +137,7 @@ def _check_backends(storage: Storage, keys: Keys, *, complete: bool) -> Iterator
         yield from backends.check(backend, place, complete=complete)
         filesystem = isinstance(backend, FilesystemBackend)
         place = (*place, "encryption")
-        yield from encryption.check(backend.name, backend.encryption, place, filesystem=filesystem, complete=complete)
+        yield from encryption.check(backend.encryption, place, filesystem=filesystem, complete=complete)
 
 
 def _check_key_ids(storage: Storage, keys: Keys) -> Iterator[Finding]:

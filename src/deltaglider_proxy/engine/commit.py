@@ -15,6 +15,8 @@ from deltaglider_proxy.storage.backend import Condition, IfAbsent, IfMatch, Meta
 
 _ATTEMPTS = 20
 
+Check = Callable[[], Awaitable[None]]
+
 
 async def look(ctx: Context, bucket: str, storage_key: str) -> ObjectInfo | None:
     """What the key holds, without its side object; None for nothing."""
@@ -56,10 +58,16 @@ async def commit(
     object_id: str,
     precondition: Precondition | None,
     metadata: Metadata | None,
+    check: Check,
 ) -> Stored:
-    """Make what was written the object at the key."""
+    """Make what was written the object at the key. `check` is awaited directly before, and raises to refuse."""
+
+    async def change(condition: Condition) -> Stored:
+        await check()
+        return await writer.commit(condition, metadata)
+
     try:
-        return await conditionally(ctx, bucket, storage_key, precondition, lambda c: writer.commit(c, metadata))
+        return await conditionally(ctx, bucket, storage_key, precondition, change)
     except storage.Uncertain as error:
         return await mine(ctx, bucket, storage_key, object_id, error)
 
@@ -76,16 +84,18 @@ async def mine(ctx: Context, bucket: str, storage_key: str, object_id: str, erro
     return found
 
 
-async def put_internal(ctx: Context, bucket: str, key: str, data: bytes, metadata: Metadata | None = None) -> None:
+async def put_internal(
+    ctx: Context, bucket: str, key: str, data: bytes, metadata: Metadata | None = None, attempts: int = _ATTEMPTS
+) -> None:
     """Write a small internal object; repeated until answered, since its name is nobody else's."""
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(attempts):
         writer = await ctx.backend.write(bucket, key, metadata or {}, len(data))
         try:
             await writer.write(data)
             await writer.commit()
             return
         except storage.Uncertain:
-            if attempt == _ATTEMPTS - 1:
+            if attempt == attempts - 1:
                 raise
         finally:
             await writer.abort()

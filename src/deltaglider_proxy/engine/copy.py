@@ -79,19 +79,26 @@ class Copier:
         """None if the container must not move. Raises storage.Changed if the source is another object meanwhile."""
         ctx = self._ctx
         info = opened.info
-        if opened.reference_names and not await references.still_usable(ctx, source[0], opened.reference_names):
+        try:
+            permit = await references.Permit.ask(ctx, source[0], opened.reference_names)
+        except references.Condemned:
             return None
         now = round(ctx.clock.now() * 1000)
         mark = Mark(names.random_id(), info.kind, info.size, info.etag, now, info.checksum)
         place = Target(target[0], names.to_storage(target[1]), attributes, precondition, mark.object_id)
         if opened.layout is not None:
-            stored = await self._move_container(opened, opened.layout, place, mark)
+            try:
+                stored = await self._move_container(opened, opened.layout, place, mark, permit)
+            except references.Condemned:
+                return None
         else:
             stored = await self._compose(source, place, info, mark)
         ctx.events.decision(mark.kind, info.size, stored.size)
         return replace(marks.describe(stored, target[1]), checksum=info.checksum)
 
-    async def _move_container(self, opened: OpenObject, layout: Layout, place: Target, mark: Mark) -> Stored:
+    async def _move_container(
+        self, opened: OpenObject, layout: Layout, place: Target, mark: Mark, permit: references.Permit
+    ) -> Stored:
         """The same records under a new object id."""
 
         async def fill(writer: Writer) -> None:
@@ -100,7 +107,7 @@ class Copier:
             await assembly.add_container(opened.reader, layout)
             await assembly.finish()
 
-        return await self._putter.write(place, mark, opened.info.stored_size, fill)
+        return await self._putter.write(place, mark, opened.info.stored_size, fill, permit)
 
     async def _compose(self, source: Location, place: Target, info: ObjectInfo, mark: Mark) -> Stored:
         pieces = [Piece(names.to_storage(source[1]), 0, info.stored_size)]

@@ -19,6 +19,7 @@ from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCache
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
 from deltaglider_proxy.storage.backend import Reader
+from deltaglider_proxy.storage.errors import NoSuchBucket, NoSuchKey
 from deltaglider_proxy.telemetry.tasks import beside
 
 _log = structlog.get_logger("deltaglider_proxy.decoder")
@@ -150,9 +151,23 @@ class Decoder:
         number = frame.reference
         assert number is not None
         if number not in self._references:
-            opened = await self._cache.open(self._bucket, self._index.references[number])
+            try:
+                opened = await self._cache.open(self._bucket, self._index.references[number])
+            except errors.Corrupt as error:
+                if await self._was_replaced():
+                    raise errors.Unavailable("the object was replaced or deleted before it was read") from error
+                self._ctx.events.integrity_failed()
+                raise
             self._references[number] = await self._stack.enter_async_context(opened)
         return self._references[number]
+
+    async def _was_replaced(self) -> bool:
+        """Whether collection had the right to remove a reference of this generation."""
+        stored = self._reader.stored
+        try:
+            return (await self._ctx.backend.head(self._bucket, stored.key)).etag != stored.etag
+        except (NoSuchKey, NoSuchBucket):
+            return True
 
     async def ensure(self, opened: OpenReference, ranges: Sequence[tuple[int, int]]) -> None:
         await opened.ensure(ranges)

@@ -116,7 +116,8 @@ class Encoder:
     async def _encode(self, number: int, start: int, stop: int) -> None:
         ctx = self._ctx
         try:
-            await asyncio.wait_for(ctx.slots.acquire(), ctx.settings.codec_wait if number == 0 else None)
+            async with asyncio.timeout(ctx.settings.codec_wait if number == 0 else None):
+                await ctx.slots.acquire()
         except TimeoutError:
             await self._give_up("no codec slot in time")
             return

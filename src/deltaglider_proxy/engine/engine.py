@@ -26,6 +26,7 @@ from deltaglider_proxy.engine.put import Putter
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
 from deltaglider_proxy.engine.translate import translated
+from deltaglider_proxy.engine.usage import Usage
 
 
 class Engine:

@@ -25,6 +25,7 @@ from deltaglider_proxy.telemetry.clock import BootTime
 
 _log = structlog.get_logger("deltaglider_proxy.gc")
 
+_ATTEMPTS = 20
 _COLLECTED = (names.REFERENCES, names.SIDES, names.TAGS)
 
 
@@ -70,8 +71,7 @@ class Collector:
                 report.removed += 1
                 report.removed_bytes += stored.size
             elif not await self._counts(bucket, own, began):
-                body = orjson.dumps({"boot": began.boot, "at": ctx.clock.since_boot().seconds})
-                await commit.put_internal(ctx, bucket, names.condemned(name), body)
+                await self._condemn(bucket, name)
                 report.condemned += 1
         for name, own in found.markers.items():
             if name not in found.things:
@@ -79,6 +79,19 @@ class Collector:
                     await commit.delete_internal(ctx, bucket, marker)
         await self._drop_stale_hints(bucket)
         return report
+
+    async def _condemn(self, bucket: str, name: str) -> None:
+        """Put a marker beside `name`. Each attempt has its own time, from which its marker may count."""
+        ctx = self._ctx
+        for attempt in range(_ATTEMPTS):
+            now = ctx.clock.since_boot()
+            body = orjson.dumps({"boot": now.boot, "at": now.seconds})
+            try:
+                await commit.put_internal(ctx, bucket, names.condemned(name), body, attempts=1)
+                return
+            except storage.Uncertain:
+                if attempt == _ATTEMPTS - 1:
+                    raise
 
     async def _drop_stale_hints(self, bucket: str) -> None:
         """Forget first objects that are gone or have become something else. A hint that is lost costs nothing."""
@@ -130,15 +143,21 @@ class Collector:
             if mark.side is not None:
                 named.add(marks.side_key(mark.side))
             if mark.kind is Kind.DELTA:
-                reader = await ctx.backend.open(bucket, stored.key)
-                try:
-                    layout = await read_layout(ctx, reader)
-                finally:
-                    await reader.close()
-                named.update(names.INTERNAL + r.name for r in layout.index.references)
+                named |= await self._references_of(bucket, stored.key)
             return named
         except storage.NoSuchKey:
             return set()
+
+    async def _references_of(self, bucket: str, key: str) -> set[str]:
+        reader = await self._ctx.backend.open(bucket, key)
+        try:
+            mark = marks.mark_of(reader.stored)
+            if mark is None or mark.kind is not Kind.DELTA:
+                return set()  # overwritten since it was listed
+            layout = await read_layout(self._ctx, reader)
+            return {names.INTERNAL + r.name for r in layout.index.references}
+        finally:
+            await reader.close()
 
     async def _is_due(self, bucket: str, markers: list[str], now: BootTime) -> bool:
         ages = [await self._age(bucket, marker, now) for marker in markers]
@@ -180,7 +199,7 @@ class Collector:
             if upload_id not in known and stored.modified < oldest:
                 orphans.add(upload_id)
         for upload_id in orphans:
-            await uploads.discard_parts(ctx, bucket, upload_id)
+            await uploads.remove(ctx, bucket, await uploads.part_keys(ctx, bucket, upload_id))
         return expired
 
     async def _all(self, bucket: str, prefix: str) -> AsyncIterator[Stored]:

@@ -38,12 +38,11 @@ class Getter:
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         storage_key = names.to_storage(key)
-        stored = self._ctx.backend.head_now(bucket, storage_key)
-        if stored is None:
-            try:
-                stored = await self._ctx.backend.head(bucket, storage_key)
-            except storage.NoSuchKey as error:
-                raise errors.NoSuchKey(key) from error
+        backend = self._ctx.backend
+        try:
+            stored = backend.head_now(bucket, storage_key) or await backend.head(bucket, storage_key)
+        except storage.NoSuchKey as error:
+            raise errors.NoSuchKey(key) from error
         mark = marks.mark_of(stored)
         side = await side_of(self._ctx, bucket, mark) if mark is not None and mark.side else None
         return await self._with_tags(bucket, marks.describe(stored, key, side))

@@ -52,14 +52,15 @@ class Multipart:
 
     async def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body) -> PartInfo:
         upload = await uploads.load(self._ctx, bucket, key, upload_id)
-        place = names.part(upload_id, number)
-        info = await self._putter.stage(bucket, upload.key, place, body)
+        # Listed before this part is visible, so that of two at once they do not remove each other.
+        earlier = await uploads.part_keys(self._ctx, bucket, upload_id, number)
+        info = await self._putter.stage(bucket, upload.key, names.part(upload_id, number), body)
         part = PartInfo(number, info.size, info.etag, info.modified, info.checksum)
-        await uploads.discard_parts(self._ctx, bucket, upload_id, number, keep=place)
+        await uploads.remove(self._ctx, bucket, earlier)
         try:
             await uploads.load(self._ctx, bucket, key, upload_id)
         except errors.NoSuchUpload:
-            await uploads.discard_parts(self._ctx, bucket, upload_id)
+            await uploads.remove(self._ctx, bucket, await uploads.part_keys(self._ctx, bucket, upload_id))
             raise
         return part
 
@@ -107,12 +108,19 @@ class Multipart:
             if current is not None and self._is_of(current, upload_id):
                 return current
             raise
-        chosen = self._check(named, await uploads.parts(ctx, bucket, upload_id))
-        checksum = verify([part.info for part in chosen]) if verify is not None else None
         try:
+            chosen = self._check(named, await uploads.parts(ctx, bucket, upload_id))
+            checksum = verify([part.info for part in chosen]) if verify is not None else None
             info = await self._join(bucket, upload, chosen, checksum, precondition)
         except _AlreadyDone as done:
             info = done.info
+        except (errors.InvalidPart, errors.NoSuchKey, errors.NoSuchUpload, storage.NoSuchKey) as error:
+            # Another completion of this upload may have ended meanwhile, and its parts are gone.
+            current = await commit.look(ctx, bucket, names.to_storage(key))
+            if current is not None and self._is_of(current, upload_id):
+                return current
+            await uploads.load(ctx, bucket, key, upload_id)
+            raise self._explained(error) from error
         ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
         return info
 
@@ -165,16 +173,25 @@ class Multipart:
         encoded = any(self._is_encoded(part) for part in chosen)
         if not encoded:
             stored = await self._concatenate(target, mark, chosen)
-        elif held < ctx.settings.max_ratio(bucket) * total and await self._may_move(bucket, chosen):
-            mark = replace(mark, kind=Kind.DELTA)
-            stored = await self._assemble(target, mark, chosen)
+        elif held < ctx.settings.max_ratio(bucket) * total:
+            try:
+                permit = await self._permit(bucket, chosen)
+                stored = await self._assemble(target, replace(mark, kind=Kind.DELTA), chosen, permit)
+                mark = replace(mark, kind=Kind.DELTA)
+            except references.Condemned:
+                stored = await self._decode(target, mark, chosen)
         else:
             stored = await self._decode(target, mark, chosen)
         ctx.events.decision(mark.kind, total, stored.size)
-        if mark.kind is Kind.IDENTITY:
-            choice = await references.choose(ctx, bucket, upload.key)
-            self._putter.remember_first(target, choice, stored)
+        if mark.kind is Kind.IDENTITY and ctx.settings.policy(bucket).compression:
+            ctx.background.start("first hint", self._remember(target, upload.key, stored))
         return replace(marks.describe(stored, upload.key), checksum=checksum, part_sizes=mark.part_sizes)
+
+    @staticmethod
+    def _explained(error: Exception) -> Exception:
+        if isinstance(error, errors.InvalidPart | errors.NoSuchUpload):
+            return error
+        return errors.NoSuchUpload("a part vanished while the upload was completed")
 
     @staticmethod
     def _is_encoded(part: StagedPart) -> bool:
@@ -184,8 +201,12 @@ class Multipart:
     def _is_of(info: ObjectInfo, upload_id: str) -> bool:
         return info.object_id.startswith(upload_id[:_SHARED])
 
-    async def _may_move(self, bucket: str, chosen: list[StagedPart]) -> bool:
-        """Whether the references of all encoded parts are still free to be named."""
+    async def _remember(self, target: Target, key: str, stored: Stored) -> None:
+        choice = await references.choose(self._ctx, target.bucket, key)
+        self._putter.remember_first(target, choice, stored)
+
+    async def _permit(self, bucket: str, chosen: list[StagedPart]) -> references.Permit:
+        """For the references of all encoded parts. Raises references.Condemned."""
         named: set[str] = set()
         for part in chosen:
             if self._is_encoded(part):
@@ -195,16 +216,15 @@ class Multipart:
                 finally:
                     await reader.close()
                 named.update(r.name for r in layout.index.references)
-        return await references.still_usable(self._ctx, bucket, named)
+        return await references.Permit.ask(self._ctx, bucket, named)
 
     async def _concatenate(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
         pieces = [Piece(part.stored.key, 0, part.stored.size) for part in chosen]
-        try:
-            return await self._putter.compose(target, mark, pieces)
-        except storage.NoSuchKey as error:
-            raise errors.NoSuchUpload("a part vanished while the upload was completed") from error
+        return await self._putter.compose(target, mark, pieces)
 
-    async def _assemble(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
+    async def _assemble(
+        self, target: Target, mark: Mark, chosen: list[StagedPart], permit: references.Permit
+    ) -> Stored:
         async def fill(writer: Writer) -> None:
             assembly = Assembly(writer, target.object_id)
             await assembly.begin()
@@ -219,7 +239,7 @@ class Multipart:
                     await reader.close()
             await assembly.finish()
 
-        return await self._putter.write(target, mark, None, fill)
+        return await self._putter.write(target, mark, None, fill, permit)
 
     async def _decode(self, target: Target, mark: Mark, chosen: list[StagedPart]) -> Stored:
         async def fill(writer: Writer) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
+import structlog
+
 from deltaglider_proxy.codecs import anchors
 from deltaglider_proxy.codecs.container import Reference
 from deltaglider_proxy.engine import commit, errors, marks, names, references, tags
@@ -17,11 +19,13 @@ from deltaglider_proxy.engine.encoder import Encoder
 from deltaglider_proxy.engine.intake import Intake
 from deltaglider_proxy.engine.marks import Mark
 from deltaglider_proxy.engine.model import Attributes, Body, Kind, ObjectInfo, Precondition
-from deltaglider_proxy.engine.reference_cache import ReferenceCache
+from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCache
 from deltaglider_proxy.engine.references import Choice
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Condition, IfMatch, Metadata, Piece, Stored, Writer
+
+_log = structlog.get_logger("deltaglider_proxy.put")
 
 _SPOOL_GUESS = 1 << 30
 """Bytes of spool that an upload of unknown size reserves."""
@@ -81,7 +85,9 @@ class Putter:
         room = 2 * (body.size if body.size is not None else _SPOOL_GUESS)
         if candidate is not None and ctx.spooled.reserve(room):
             try:
-                return await self._encode(target, body, intake, candidate)
+                opened = await self._opened(target.bucket, candidate)
+                if opened is not None:
+                    return await self._encode(target, body, intake, candidate, opened)
             finally:
                 ctx.spooled.release(room)
         info, stored = await self._pass_through(target, body, intake)
@@ -117,7 +123,12 @@ class Putter:
         wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
         if not references.fits_hint(hint, wanted, len(head)):
             return None
-        promotion = await references.make_reference(ctx, bucket, choice, hint)
+        try:
+            promotion = await references.make_reference(ctx, bucket, choice, hint)
+        except (storage.Uncertain, storage.Unavailable, storage.DiskFull) as error:
+            # Compression is lost, the upload is not; what was half made is garbage.
+            _log.warning("no reference was made", bucket=bucket, reason=str(error))
+            return None
         if promotion is None:
             return None
         ctx.background.start("promotion", references.rewrite_first(ctx, bucket, promotion))
@@ -134,62 +145,79 @@ class Putter:
     async def _pass_through(self, target: Target, body: Body, intake: Intake) -> tuple[ObjectInfo, Stored]:
         ctx = self._ctx
         late = ctx.backend.capabilities.late_metadata
+        began = ctx.clock.monotonic()
         begun = {} if late else await self.metadata(target, Mark(target.object_id, Kind.IDENTITY))
         writer = await ctx.backend.write(target.bucket, target.storage_key, begun, body.size)
         try:
             await intake.drain(writer.write)
             self._check_passthrough(intake.size)
             mark = self.mark(target, Kind.IDENTITY, body, intake)
+            began = ctx.clock.monotonic() if late else began
             metadata = await self.metadata(target, mark) if late else None
             await self.tag(target, mark)
-            stored = await self._commit(writer, target, metadata)
+            stored = await self._commit(writer, target, metadata, began)
         finally:
             await writer.abort()
         return self._told(stored, target, mark), stored
 
-    async def _encode(self, target: Target, body: Body, intake: Intake, candidate: Candidate) -> ObjectInfo:
+    async def _opened(self, bucket: str, candidate: Candidate) -> OpenReference | None:
+        try:
+            return await self._cache.open(bucket, candidate.reference)
+        except errors.Corrupt as error:
+            _log.warning("a reference cannot be used", reference=candidate.reference.name, reason=str(error))
+            return None
+
+    async def _encode(
+        self, target: Target, body: Body, intake: Intake, candidate: Candidate, opened: OpenReference
+    ) -> ObjectInfo:
         ctx = self._ctx
         ratio = ctx.settings.max_ratio(target.bucket)
         most = ratio * body.size if body.size is not None else None
         async with (
-            await self._cache.open(target.bucket, candidate.reference) as opened,
+            opened,
             Encoder(ctx, self._spool, target.object_id, candidate.reference, opened, most) as encoder,
         ):
             await intake.drain(encoder.write)
             delta = self.mark(target, Kind.DELTA, body, intake)
             whole = await encoder.finish()
             ctx.events.reference_used(hit=opened.hit)
-            keep = whole and encoder.container.size < ratio * encoder.plain.size
-            if keep and await self.may_name(target.bucket, candidate):
-                stored = await self.store(target, encoder.container, delta)
-                return self._told(stored, target, delta)
+            if whole and encoder.container.size < ratio * encoder.plain.size:
+                permit = references.Permit(ctx, target.bucket, {candidate.reference.name}, candidate.choice.stamp)
+                try:
+                    stored = await self.store(target, encoder.container, delta, permit)
+                    return self._told(stored, target, delta)
+                except references.Condemned as error:
+                    _log.info("storing an object as it is", reason=f"its reference is condemned: {error}")
             self._check_passthrough(intake.size)
             identity = replace(delta, kind=Kind.IDENTITY)
             stored = await self.store(target, encoder.plain, identity)
         self.remember_first(target, candidate.choice, stored)
         return self._told(stored, target, identity)
 
-    async def may_name(self, bucket: str, candidate: Candidate) -> bool:
-        """Whether a container on the reference may be committed: by the choice made, or by a fresh one."""
-        ctx = self._ctx
-        name = candidate.reference.name
-        if candidate.choice.usable(name, ctx.clock.monotonic(), ctx.settings.gc_grace):
-            return True
-        return await references.still_usable(ctx, bucket, {name})
-
-    async def store(self, target: Target, content: SpoolFile, mark: Mark) -> Stored:
-        return await self.write(target, mark, content.size, lambda w: content.copy_to(w, self._ctx.pool))
+    async def store(
+        self, target: Target, content: SpoolFile, mark: Mark, permit: references.Permit | None = None
+    ) -> Stored:
+        return await self.write(target, mark, content.size, lambda w: content.copy_to(w, self._ctx.pool), permit)
 
     async def write(
-        self, target: Target, mark: Mark, size: int | None, fill: Callable[[Writer], Awaitable[None]]
+        self,
+        target: Target,
+        mark: Mark,
+        size: int | None,
+        fill: Callable[[Writer], Awaitable[None]],
+        permit: references.Permit | None = None,
     ) -> Stored:
-        """Commit an object whose mark is known before its bytes, which `fill` writes."""
+        """Commit an object whose mark is known before its bytes, which `fill` writes.
+
+        A container needs a `permit` for the references that it names; raises Condemned if that ends before the commit.
+        """
+        began = self._ctx.clock.monotonic()
         metadata = await self.metadata(target, mark)
         await self.tag(target, mark)
         writer = await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size)
         try:
             await fill(writer)
-            return await self._commit(writer, target, None)
+            return await self._commit(writer, target, None, began, permit)
         finally:
             await writer.abort()
 
@@ -208,10 +236,26 @@ class Putter:
         except storage.Uncertain as error:
             return await commit.mine(ctx, bucket, key, target.object_id, error)
 
-    async def _commit(self, writer: Writer, target: Target, metadata: Metadata | None) -> Stored:
-        return await commit.commit(
-            self._ctx, writer, target.bucket, target.storage_key, target.object_id, target.precondition, metadata
-        )
+    async def _commit(
+        self,
+        writer: Writer,
+        target: Target,
+        metadata: Metadata | None,
+        began: float,
+        permit: references.Permit | None = None,
+    ) -> Stored:
+        """`began`: monotonic clock from before what lies beside the object was written."""
+        ctx = self._ctx
+
+        async def check() -> None:
+            # Until the object names them, collection takes its side object and tags for garbage.
+            if ctx.clock.monotonic() - began >= ctx.settings.gc_grace / 2:
+                raise errors.Unavailable("the upload took longer than half of advanced.gc_grace; try it again")
+            if permit is not None:
+                await permit.check()
+
+        key, object_id = target.storage_key, target.object_id
+        return await commit.commit(ctx, writer, target.bucket, key, object_id, target.precondition, metadata, check)
 
     def mark(self, target: Target, kind: Kind, body: Body, intake: Intake) -> Mark:
         """The mark of a body that has arrived; raises what the body's own verification raises."""

@@ -10,6 +10,7 @@ what was copied. Hints are only hints: without them compression suffers, nothing
 """
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import orjson
@@ -20,6 +21,7 @@ from deltaglider_proxy.codecs.anchors import Fingerprints
 from deltaglider_proxy.codecs.container import Reference
 from deltaglider_proxy.engine import marks, names, reference_facts
 from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.errors import Corrupt
 from deltaglider_proxy.engine.family import deltaspace_of
 from deltaglider_proxy.engine.model import Kind
 from deltaglider_proxy.engine.reference_cache import ReferenceCache, build_facts
@@ -106,15 +108,44 @@ async def choose_in(ctx: Context, bucket: str, deltaspace: str) -> Choice:
     return Choice(deltaspace, tuple(Reference(s.key[relative:], s.size) for s in usable), stamp)
 
 
-async def still_usable(ctx: Context, bucket: str, reference_names: set[str]) -> bool:
-    """Whether containers on these references may be committed now: a fresh look at each deltaspace."""
-    for deltaspace in {name.split("/")[1] for name in reference_names}:
-        choice = await choose_in(ctx, bucket, deltaspace)
-        known = {r.name for r in choice.references}
-        mine = {name for name in reference_names if name.split("/")[1] == deltaspace}
-        if not mine <= known or ctx.clock.monotonic() - choice.stamp >= ctx.settings.gc_grace / 2:
-            return False
-    return True
+class Condemned(Exception):
+    """A reference is gone, or garbage collection has marked it: no new container may name it."""
+
+
+class Permit:
+    """Leave to commit a container on some references, from choices that showed them unmarked."""
+
+    def __init__(self, ctx: Context, bucket: str, reference_names: set[str], stamp: float) -> None:
+        """`stamp`: that of the oldest of the choices."""
+        self._ctx = ctx
+        self._bucket = bucket
+        self._names = reference_names
+        self._stamp = stamp
+
+    @classmethod
+    async def ask(cls, ctx: Context, bucket: str, reference_names: set[str]) -> Self:
+        """By a fresh choice in each deltaspace. Raises Condemned."""
+        permit = cls(ctx, bucket, reference_names, ctx.clock.monotonic())
+        await permit._renew()
+        return permit
+
+    async def check(self) -> None:
+        """Call it directly before the request that makes the container visible. Raises Condemned."""
+        if self._names and not self._young():
+            await self._renew()
+            if not self._young():
+                raise Condemned("choosing took longer than half the grace period")
+
+    def _young(self) -> bool:
+        return self._ctx.clock.monotonic() - self._stamp < self._ctx.settings.gc_grace / 2
+
+    async def _renew(self) -> None:
+        self._stamp = self._ctx.clock.monotonic()
+        for deltaspace in {name.split("/")[1] for name in self._names}:
+            choice = await choose_in(self._ctx, self._bucket, deltaspace)
+            mine = {name for name in self._names if name.split("/")[1] == deltaspace}
+            if gone := mine - {r.name for r in choice.references}:
+                raise Condemned(", ".join(sorted(gone)))
 
 
 async def best(
@@ -129,10 +160,16 @@ async def best(
     wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
     scores: list[tuple[int, Reference]] = []
     for reference in choice.references[:MAX_REFERENCES]:
-        opened = await cache.open(bucket, reference)
+        try:
+            opened = await cache.open(bucket, reference)
+        except Corrupt as error:
+            _log.warning("a reference cannot be used", bucket=bucket, reference=reference.name, reason=str(error))
+            continue
         async with opened:
             hits, _ = opened.facts.index.locate(wanted)
         scores.append((len(hits), reference))
+    if not scores:
+        return None
     score, reference = max(scores, key=lambda s: s[0])
     if resembles(score, len(wanted)) or (whole and len(head) <= _ALWAYS_TRIED):
         return reference

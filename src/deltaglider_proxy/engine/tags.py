@@ -38,12 +38,10 @@ async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
 async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
     """How many tags the object has."""
     place = tags_key(info.key, info.etag, info.modified)
-    stored = ctx.backend.head_now(bucket, place)
-    if stored is None:
-        try:
-            stored = await ctx.backend.head(bucket, place)
-        except storage.NoSuchKey:
-            return 0
+    try:
+        stored = ctx.backend.head_now(bucket, place) or await ctx.backend.head(bucket, place)
+    except storage.NoSuchKey:
+        return 0
     return int((stored.metadata or {}).get(_COUNT, "0"))
 
 

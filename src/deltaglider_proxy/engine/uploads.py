@@ -122,21 +122,32 @@ def _staged(stored: Stored) -> StagedPart:
     return StagedPart(PartInfo(number, info.size, info.etag, info.modified, info.checksum), stored)
 
 
-async def discard_parts(ctx: Context, bucket: str, upload_id: str, number: int | None = None, keep: str = "") -> None:
-    """Delete staged parts, all or those with one number, but for the storage key `keep`."""
+async def part_keys(ctx: Context, bucket: str, upload_id: str, number: int | None = None) -> Sequence[str]:
+    """Storage keys of staged parts, all or those with one number."""
     prefix = f"{names.PARTS}{upload_id}/" + (f"{number:05d}." if number is not None else "")
+    found: list[str] = []
     while True:
-        page = await ctx.backend.list(bucket, prefix)
-        doomed = [e.key for e in page.entries if isinstance(e, Stored) and e.key != keep]
-        await asyncio.gather(*(commit.delete_internal(ctx, bucket, key) for key in doomed))
+        page = await ctx.backend.list(bucket, prefix, found[-1] if found else "")
+        found += [e.key for e in page.entries if isinstance(e, Stored)]
         if not page.truncated:
-            return
+            return found
+
+
+async def remove(ctx: Context, bucket: str, keys: Sequence[str]) -> None:
+    """Delete internal objects, several at a time."""
+    limit = asyncio.Semaphore(_PARALLEL)
+
+    async def one(key: str) -> None:
+        async with limit:
+            await commit.delete_internal(ctx, bucket, key)
+
+    await asyncio.gather(*map(one, keys))
 
 
 async def discard(ctx: Context, bucket: str, upload_id: str) -> None:
     """Delete the record of an upload, then its parts: what is left after a crash is garbage without an owner."""
     await commit.delete_internal(ctx, bucket, names.UPLOADS + upload_id)
-    await discard_parts(ctx, bucket, upload_id)
+    await remove(ctx, bucket, await part_keys(ctx, bucket, upload_id))
 
 
 async def upload_keys(ctx: Context, bucket: str) -> Sequence[str]:

@@ -5,53 +5,73 @@ then lets requests finish.
 """
 
 import functools
+import logging
 import signal
 import socket
 import sys
 from types import FrameType
 
 import structlog
-from granian import Granian
 from granian.constants import Interfaces, Loops
+from granian.server.mp import MPServer
 
 from deltaglider_proxy.config.load import LoadedConfig
 from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server.drain import DrainFlag
-from deltaglider_proxy.server.from_config import settings_of
+from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.worker import load
+from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
+from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.logs import Logs
+from deltaglider_proxy.telemetry.pool import Pool
 
+_cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
-
-
-class CannotStart(Exception):
-    """Says what is in the way and what to do about it."""
 
 
 def run(loaded: LoadedConfig, *, verbose: bool) -> int:
     """Serve until a signal; the exit code."""
-    settings = settings_of(loaded, verbose=verbose)
+    try:
+        settings = settings_of(loaded, verbose=verbose)
+    except CannotStart as error:
+        return _refuse(error)
     logs = Logs.start(settings.log_filter, settings.log_format)
     try:
-        for warning in loaded.warnings:
+        for warning in (*loaded.warnings, *settings.log_warnings):
             _log.warning(str(warning))
         _check_port(settings)
-        lock = acquire_host(settings.data_dir)
+        claim = _claim(settings)
         _prepare(settings)
         _announce(settings)
     except CannotStart as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        return _refuse(error)
     finally:
-        # Worker processes are forks: no thread of the log may live when they begin.
+        # Worker processes are forks: no thread of this process may live when they begin.
         logs.stop()
+    code = _serve(settings)
+    del claim
+    return code
+
+
+def _refuse(error: CannotStart) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return 1
+
+
+def _claim(settings: ServerSettings) -> FilesystemBackend:
+    """Keeps other servers from the data directory for as long as it lives, and cleans up after the last one."""
+    pool = Pool(1)
     try:
-        return _serve(settings)
+        backend = FilesystemBackend(settings.data_dir, pool, SystemClock(), fsync=settings.fsync)
+        backend.acquire_host()
+    except RootUnusable as error:
+        raise CannotStart(str(error)) from error
     finally:
-        lock.release()
+        pool.close()
+    return backend
 
 
 def _check_port(settings: ServerSettings) -> None:
@@ -89,7 +109,7 @@ def _announce(settings: ServerSettings) -> None:
         authentication="signature version 4" if settings.key_pair is not None else "none",
     )
     for notice in startup_notices(settings.cache_mb, settings.metadata_cache_mb):
-        structlog.get_logger("deltaglider_proxy.cache").log(notice.level, notice.text)
+        (_cache_log.warning if notice.level >= logging.WARNING else _cache_log.info)(notice.text)
     if settings.key_pair is None:
         for line in (
             "****************************************************************",
@@ -101,7 +121,7 @@ def _announce(settings: ServerSettings) -> None:
 
 
 def _serve(settings: ServerSettings) -> int:
-    server = Granian(
+    server = MPServer(
         "deltaglider_proxy",
         address=settings.host,
         port=settings.port,
@@ -130,7 +150,7 @@ def _serve(settings: ServerSettings) -> int:
 class _Stopping:
     """The first signal begins the drain, the second ends at once."""
 
-    def __init__(self, server: Granian, settings: ServerSettings) -> None:
+    def __init__(self, server: MPServer, settings: ServerSettings) -> None:
         self._server = server
         self._settings = settings
         self._asked = False
@@ -149,4 +169,4 @@ class _Stopping:
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
 
     def _drained(self, number: int, frame: FrameType | None) -> None:
-        self._server.signal_handler_interrupt(number, frame)
+        self._server.signal_handler_interrupt(number, frame)  # type: ignore[no-untyped-call]  # granian's is untyped

@@ -1,7 +1,6 @@
-"""What the server process hands to its workers: everything that the layers below need, and nothing of where it came
-from."""
+"""What the server process hands to its workers: everything that the layers need, and nothing of where it came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deltaglider_proxy.engine.settings import EngineSettings
@@ -14,10 +13,7 @@ from deltaglider_proxy.telemetry.logs import LogFormat
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     access_key: str
-    secret: bytes
-
-    def __repr__(self) -> str:
-        return "KeyPair(…)"
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +33,8 @@ class ServerSettings:
     ready: ReadySettings
     log_filter: LogFilter
     log_format: LogFormat
+    log_warnings: tuple[str, ...]
+    """Sources of a log filter that could not be used."""
     run_dir: Path
     """Shared by the workers of this server, emptied at each start."""
     cache_mb: int

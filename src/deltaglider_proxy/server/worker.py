@@ -91,7 +91,7 @@ class Worker:
         logs = Logs.start(self._settings.log_filter, self._settings.log_format)
         try:
             self._running = await _Running.start(self._settings)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server must hear that this worker cannot start
             _log.exception("a worker cannot start")
             logs.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -167,7 +167,7 @@ class Backend(Protocol):
         ...
 
     def head_now(self, bucket: str, key: str) -> Stored | None:
-        """As `head`, if it can be answered without waiting; else None."""
+        """As `head`, errors included, if it can be answered without waiting; else None."""
         ...
 
     async def open(self, bucket: str, key: str) -> Reader:

@@ -96,7 +96,7 @@ def parse_expected(headers: Headers) -> Expected:
         raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple were found.")
     algorithm = value[0] if value is not None else announced
     if declared is not None:
-        name = _known(declared.decode("latin-1"))
+        name = parse_algorithm(declared.decode("latin-1"))
         if algorithm is None:
             raise S3Error(
                 Code.InvalidRequest,
@@ -144,7 +144,7 @@ def _value(headers: Headers) -> tuple[str, bytes] | None:
     if len(names) > 1:
         raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple were found.")
     name = names[0].decode("latin-1")
-    algorithm = _known(name.removeprefix("x-amz-checksum-"))
+    algorithm = parse_algorithm(name.removeprefix("x-amz-checksum-"))
     return algorithm, _decode(name, headers[names[0]].decode("latin-1"), algorithm)
 
 
@@ -153,10 +153,11 @@ def _announced(headers: Headers) -> str | None:
     checksums = [name for name in names if name.startswith(_PREFIX)]
     if len(checksums) > 1:
         raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- trailer. Multiple were found.")
-    return _known(checksums[0].decode("latin-1").removeprefix("x-amz-checksum-")) if checksums else None
+    return parse_algorithm(checksums[0].decode("latin-1").removeprefix("x-amz-checksum-")) if checksums else None
 
 
-def _known(text: str) -> str:
+def parse_algorithm(text: str) -> str:
+    """The name that S3 gives an algorithm, from either case. Raises NotImplemented for one that cannot be verified."""
     name = text.upper()
     if name not in SIZES:
         raise S3Error(Code.NotImplemented, f"The checksum algorithm {text[:32]} is not implemented: use one of {_ALL}.")
@@ -191,7 +192,7 @@ def parse_upload_checksum(headers: Headers) -> tuple[str, str] | None:
         if kind:
             raise S3Error(Code.InvalidRequest, "x-amz-checksum-type needs x-amz-checksum-algorithm.")
         return None
-    algorithm = _known(text.decode("latin-1"))
+    algorithm = parse_algorithm(text.decode("latin-1"))
     kind = kind or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
     if kind not in ("FULL_OBJECT", "COMPOSITE"):
         raise S3Error(Code.InvalidRequest, "x-amz-checksum-type must be FULL_OBJECT or COMPOSITE.")

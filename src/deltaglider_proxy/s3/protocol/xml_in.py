@@ -103,6 +103,23 @@ def parse_versioning(body: bytes) -> str:
     return str(status)
 
 
+def check_acl(body: bytes) -> None:
+    """The body of a change of ACL, which may be empty: it must say what is so already, that the owner has everything.
+
+    Raises AccessControlListNotSupported too.
+    """
+    if not body.strip():
+        return
+    document = _parse(body, "AccessControlPolicy")
+    owner = document.get("Owner")
+    owner_id = owner.get("ID") if isinstance(owner, Mapping) else None
+    for grant in _structures(document, "Grants"):
+        grantee = grant.get("Grantee")
+        grantee_id = grantee.get("ID") if isinstance(grantee, Mapping) else None
+        if grantee_id is None or grantee_id != owner_id or grant.get("Permission") != "FULL_CONTROL":
+            raise S3Error(Code.AccessControlListNotSupported)
+
+
 def _parse(body: bytes, shape_name: str, root_name: str = "") -> Mapping[str, Value]:
     parser = etree.XMLParser(
         resolve_entities=False,

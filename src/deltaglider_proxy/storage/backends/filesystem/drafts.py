@@ -19,7 +19,7 @@ _STEP: Final = 1 << 20
 
 class Draft:
     def __init__(self, files: Files, directory: int, *, durable: bool) -> None:
-        """Raises DiskFull, Unavailable. `directory` is the descriptor of the directory for temporary files."""
+        """`directory` is the descriptor of the directory for temporary files. The file is made by the first use."""
         self.name = secrets.token_hex(16)
         self.directory = directory
         self.size = 0
@@ -27,14 +27,20 @@ class Draft:
         self._durable = durable
         self._sealed = False
         self._attribute = b""
-        try:
-            self._fd = files.open(directory, self.name, CREATE)
-        except OSError as error:
-            raise meaning("create a temporary file", error) from error
+        self._fd = -1
+
+    def _open(self) -> int:
+        if self._fd < 0:
+            try:
+                self._fd = self._files.open(self.directory, self.name, CREATE)
+            except OSError as error:
+                raise meaning("create a temporary file", error) from error
+        return self._fd
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
+        fd = self._open()
         try:
-            self._files.write(self._fd, data, self.size)
+            self._files.write(fd, data, self.size)
         except OSError as error:
             raise meaning("write", error) from error
         self.size += len(data)
@@ -42,6 +48,7 @@ class Draft:
 
     def copy(self, source: int, start: int, count: int) -> None:
         """Append bytes of another file, inside the kernel where it can. Raises Changed if they are not there."""
+        self._open()
         try:
             self._copy(source, start, count)
         except OSError as error:
@@ -70,8 +77,9 @@ class Draft:
 
     def share(self, source: int, size: int) -> bool:
         """Become a copy of the whole of `source` without copying; False where the file system cannot."""
+        fd = self._open()
         try:
-            self._files.clone(source, self._fd)
+            self._files.clone(source, fd)
         except OSError as error:
             if error.errno in NO_CLONE:
                 return False
@@ -82,12 +90,13 @@ class Draft:
     def seal(self, metadata: Metadata) -> None:
         """Give it its metadata and make all of it durable. Raises MetadataTooLarge, DiskFull, Unavailable."""
         attribute = generations.encode(metadata)
+        fd = self._open()
         if attribute != self._attribute:
             self._set(attribute)
             self._sealed = False
         if self._durable and not self._sealed:
             try:
-                self._files.fsync(self._fd)
+                self._files.fsync(fd)
             except OSError as error:
                 raise meaning("fsync", error) from error
         self._sealed = True
@@ -117,6 +126,11 @@ class Draft:
 
     def etag(self) -> str:
         return generations.etag(self.status(), self._attribute)
+
+    @property
+    def is_open(self) -> bool:
+        """Its file exists under its own name, as far as it is known."""
+        return self._fd >= 0
 
     def close(self) -> None:
         """It has become an object. Idempotent, as is `discard`."""

@@ -12,6 +12,7 @@ import fcntl
 import os
 import platform
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -23,6 +24,7 @@ _RENAME_EXCHANGE: Final = 2
 _FICLONE: Final = 0x40049409
 _AT_FDCWD: Final = -100
 _RACES: Final = 16
+_ATTRIBUTE_SIZE: Final = 4096
 
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 """For a file of unknown kind: opening a FIFO must not wait for its writer."""
@@ -44,6 +46,20 @@ _renameat2 = getattr(_libc, "renameat2", None)
 if _renameat2 is not None:
     _renameat2.restype = ctypes.c_int
     _renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_fgetxattr = _libc.fgetxattr
+_fgetxattr.restype = ctypes.c_ssize_t
+_fgetxattr.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class _Attribute(threading.local):
+    """A buffer per thread; os.getxattr tries 128 bytes and then allocates 64 KiB, for every object anew."""
+
+    def __init__(self) -> None:
+        self.buffer = ctypes.create_string_buffer(_ATTRIBUTE_SIZE)
+        self.address = ctypes.addressof(self.buffer)
+
+
+_attribute = _Attribute()
 
 
 class Files:
@@ -110,12 +126,15 @@ class Files:
 
     def get_xattr(self, fd: int, name: str) -> bytes | None:
         """None if the file has no such attribute."""
-        try:
+        size: int = _fgetxattr(fd, name.encode(), _attribute.address, _ATTRIBUTE_SIZE)
+        if size >= 0:
+            return ctypes.string_at(_attribute.address, size)
+        code = ctypes.get_errno()
+        if code in {errno.ENODATA, errno.EOPNOTSUPP}:
+            return None
+        if code == errno.ERANGE:
             return os.getxattr(fd, name)
-        except OSError as error:
-            if error.errno in {errno.ENODATA, errno.EOPNOTSUPP}:
-                return None
-            raise
+        raise OSError(code, os.strerror(code), name)
 
     def set_xattr(self, fd: int, name: str, value: bytes) -> None:
         os.setxattr(fd, name, value)

@@ -16,6 +16,7 @@ from deltaglider_proxy.storage.backend import Metadata, Stored
 from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.errors import MetadataTooLarge, Unavailable
 
+_STRINGS: Final[frozenset[type]] = frozenset({str})
 ATTRIBUTE: Final = "user.dgp"
 MAX_METADATA: Final = 3500
 """Below the 4000 bytes or so that ext4 keeps for all attributes of a file, the quotes of JSON included."""
@@ -32,9 +33,7 @@ def describe(files: Files, fd: int, key: str, status: os.stat_result | None = No
     attribute = files.get_xattr(fd, ATTRIBUTE) or b""
     metadata = decode(attribute)
     if metadata is None:
-        raise Unavailable(
-            f"metadata of {key!r}: attribute {ATTRIBUTE} is no JSON object of strings; restore the file"
-        )
+        raise Unavailable(f"metadata of {key!r}: attribute {ATTRIBUTE} is no JSON object of strings; restore the file")
     return Stored(key, status.st_size, etag(status, attribute), status.st_mtime_ns / 1e9, metadata)
 
 
@@ -59,6 +58,4 @@ def decode(attribute: bytes) -> Mapping[str, str] | None:
         found: object = orjson.loads(attribute)
     except orjson.JSONDecodeError:
         return None
-    if isinstance(found, dict) and all(isinstance(value, str) for value in found.values()):
-        return found
-    return None
+    return found if isinstance(found, dict) and {*map(type, found.values())} <= _STRINGS else None

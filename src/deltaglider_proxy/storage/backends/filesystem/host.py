@@ -6,6 +6,8 @@ other. The first process of a server takes the lock for all its workers, before 
 """
 
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from deltaglider_proxy.storage.backends.filesystem import exchange
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
@@ -26,37 +28,65 @@ def take(files: Files, root: Root) -> int:
     return fd
 
 
-def sweep(files: Files, root: Root) -> None:
-    """Finish exchanges that were cut off, then remove temporary files. Errors are OSError."""
-    names = _names(files, root.tmp)
+def sweep(files: Files, root: Root) -> list[OSError]:
+    """Finish exchanges that were cut off, then remove temporary files. Returns what could not be removed."""
+    names = sorted(_names(files, root.tmp))  # a draft comes before its record, which must not go first
     for name in names:
         if name.endswith(exchange.SUFFIX):
             exchange.finish(files, root, name.removesuffix(exchange.SUFFIX))
-    for name in sorted(names):  # a draft sorts before its record, which must not go first
-        remove(files, root.tmp, name)
+    return _remove_all(files, root.tmp, names)
 
 
-def purge(files: Files, root: Root) -> None:
-    """Remove deleted buckets. Any number of processes may do so at once. Errors are OSError."""
-    for name in _names(files, root.trash):
-        remove(files, root.trash, name)
+def purge(files: Files, root: Root) -> list[OSError]:
+    """Remove deleted buckets; any number of processes may do so at once. Returns what could not be removed."""
+    return _remove_all(files, root.trash, _names(files, root.trash))
 
 
-def remove(files: Files, dir_fd: int, name: str) -> None:
-    """Remove a file or a whole directory, following no link; nothing there is fine."""
-    try:
-        if not stat.S_ISDIR(files.stat_at(dir_fd, name).st_mode):
-            files.unlink(dir_fd, name)
-            return
-        fd = files.open(dir_fd, name, DIRECTORY)
+def _remove_all(files: Files, dir_fd: int, names: Iterable[str]) -> list[OSError]:
+    failures = []
+    for name in names:
         try:
-            for below in _names(files, fd):
-                remove(files, fd, below)
-        finally:
-            files.close(fd)
-        files.rmdir(dir_fd, name)
-    except FileNotFoundError:
-        return  # another process removes it too
+            _remove(files, dir_fd, name)
+        except OSError as error:
+            failures.append(error)
+    return failures
+
+
+def _remove(files: Files, dir_fd: int, name: str) -> None:
+    """Remove a file or a whole directory, following no link; what is gone already is fine."""
+    waiting = [name]
+    while waiting:
+        path = waiting[-1]
+        above, _, leaf = path.rpartition("/")
+        try:
+            with _opened(files, dir_fd, above) as parent:
+                if not stat.S_ISDIR(files.stat_at(parent, leaf).st_mode):
+                    files.unlink(parent, leaf)
+                    waiting.pop()
+                elif below := _below(files, parent, leaf):
+                    waiting.extend(f"{path}/{inside}" for inside in below)
+                else:
+                    files.rmdir(parent, leaf)
+                    waiting.pop()
+        except FileNotFoundError:
+            waiting.pop()  # another process removes it too
+
+
+@contextmanager
+def _opened(files: Files, dir_fd: int, path: str) -> Iterator[int]:
+    if not path:
+        yield dir_fd
+        return
+    fd = files.open(dir_fd, path, DIRECTORY)
+    try:
+        yield fd
+    finally:
+        files.close(fd)
+
+
+def _below(files: Files, dir_fd: int, name: str) -> list[str]:
+    with _opened(files, dir_fd, name) as fd:
+        return _names(files, fd)
 
 
 def _names(files: Files, fd: int) -> list[str]:

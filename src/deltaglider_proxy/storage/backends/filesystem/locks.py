@@ -32,16 +32,22 @@ class Locks:
         self._directory = directory
         self._queues: dict[str, asyncio.Lock] = {}
 
-    async def with_key(self, pool: Pool, bucket: str, key: str, change: Callable[[], R]) -> R:
-        """Run `change` in a thread that holds the key and, shared, its bucket."""
+    async def with_key(
+        self, pool: Pool, bucket: str, key: str, change: Callable[[], R], prepare: Callable[[], None] = lambda: None
+    ) -> R:
+        """Run `change` in a thread that holds the key and, shared, its bucket; before it, `prepare` without them.
+
+        `prepare` may be called again if the key was busy.
+        """
         stripe = _key_stripe(bucket, key)
         try:
-            return await pool.run(self._run, bucket, stripe, change, wait=False)
+            return await pool.run(self._run, bucket, stripe, change, prepare, wait=False)
         except _Busy:
             async with self._queues.setdefault(stripe, asyncio.Lock()):
-                return await pool.run(self._run, bucket, stripe, change, wait=True)
+                return await pool.run(self._run, bucket, stripe, change, prepare, wait=True)
 
-    def _run(self, bucket: str, stripe: str, change: Callable[[], R], *, wait: bool) -> R:
+    def _run(self, bucket: str, stripe: str, change: Callable[[], R], prepare: Callable[[], None], *, wait: bool) -> R:
+        prepare()
         with (
             self._hold(_bucket_stripe(bucket), exclusive=False, wait=wait),
             self._hold(stripe, exclusive=True, wait=wait),
@@ -68,8 +74,12 @@ class Locks:
 
 
 def _bucket_stripe(bucket: str) -> str:
-    return f"bucket-{xxhash.xxh3_64_intdigest(bucket.encode()) % _STRIPES:02x}"
+    return f"bucket-{_stripe(bucket):02x}"
 
 
 def _key_stripe(bucket: str, key: str) -> str:
-    return f"key-{xxhash.xxh3_64_intdigest(f'{bucket}/{key}'.encode()) % _STRIPES:02x}"
+    return f"key-{_stripe(f'{bucket}/{key}'):02x}"
+
+
+def _stripe(name: str) -> int:
+    return xxhash.xxh3_64_intdigest(name.encode(errors="surrogatepass")) % _STRIPES

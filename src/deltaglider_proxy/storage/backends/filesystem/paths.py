@@ -9,6 +9,7 @@ of 1024 bytes makes 11 levels.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from deltaglider_proxy.storage import keys
@@ -61,6 +62,7 @@ def unescape(path: str) -> str | None:
     return key if keys.is_key(key) and escape(key) == path else None
 
 
+@lru_cache(1024)
 def is_bucket(name: str) -> bool:
     """Whether a directory of this name at the root is a bucket; `lost+found` and hidden directories are none."""
     return _BUCKET.fullmatch(name) is not None

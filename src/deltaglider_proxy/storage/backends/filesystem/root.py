@@ -16,7 +16,7 @@ from deltaglider_proxy.storage.backends.filesystem import paths
 from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, Files
-from deltaglider_proxy.storage.errors import StorageError
+from deltaglider_proxy.storage.errors import DiskFull, StorageError
 
 HOST_LOCK: Final = "host.lock"
 
@@ -40,9 +40,7 @@ class Root:
 def open_root(files: Files, path: Path) -> Root:
     """Open the root, making our directories where they are missing. Raises RootUnusable."""
     if sys.getfilesystemencoding().lower() != "utf-8":
-        raise RootUnusable(
-            f"file names are {sys.getfilesystemencoding()} here: use a UTF-8 locale or PYTHONUTF8=1"
-        )
+        raise RootUnusable(f"file names are {sys.getfilesystemencoding()} here: use a UTF-8 locale or PYTHONUTF8=1")
     try:
         path.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -69,6 +67,8 @@ def _check_attributes(files: Files, root: Root) -> None:
             draft.seal({"x": "x" * 1000})
         finally:
             draft.discard()
+    except DiskFull:
+        return  # a server must start on a full disk too, to read and to delete
     except StorageError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in {errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS}:

@@ -49,12 +49,20 @@ class Tree:
         self.root = root
         self.durable = durable
 
+    def draft(self) -> Draft:
+        """A new file under construction, the caller's to end. Raises DiskFull, Unavailable."""
+        return Draft(self.files, self.root.tmp, durable=self.durable)
+
     def require(self, bucket: str) -> None:
         """Raises NoSuchBucket."""
+        self.files.close(self.open_bucket(bucket))
+
+    def open_bucket(self, bucket: str) -> int:
+        """The bucket's directory; the caller closes it. Raises NoSuchBucket."""
         if not paths.is_bucket(bucket):
             raise NoSuchBucket(bucket)
         try:
-            self.files.close(self.files.open(self.root.fd, bucket, DIRECTORY))
+            return self.files.open(self.root.fd, bucket, DIRECTORY)
         except OSError as error:
             if error.errno == errno.ENOENT or error.errno in BLOCKED:
                 raise NoSuchBucket(bucket) from error
@@ -77,8 +85,7 @@ class Tree:
             if error.errno == errno.ENOENT or error.errno in BLOCKED:
                 return Nothing(path, blocked=error.errno != errno.ENOENT)
             raise meaning(f"open {path!r} in {bucket!r}", error) from error
-        with translated(f"look at {path!r} in {bucket!r}"):
-            status = self.files.stat(fd)
+        status = self.files.stat(fd)
         if generations.is_object(status):
             return Found(fd, path, status)
         self.files.close(fd)
@@ -88,8 +95,9 @@ class Tree:
         """Raises NoSuchKey, NoSuchBucket."""
         found = self.find(bucket, key)
         try:
-            with translated(f"read metadata of {key!r}"):
-                return generations.describe(self.files, found.fd, key, found.status)
+            return generations.describe(self.files, found.fd, key, found.status)
+        except OSError as error:
+            raise meaning(f"read metadata of {key!r}", error) from error
         finally:
             self.files.close(found.fd)
 
@@ -240,6 +248,8 @@ class Tree:
             try:
                 with self.parent(bucket, path) as parent:
                     self.files.rmdir(parent, path.rpartition("/")[2])
+            except FileNotFoundError:
+                continue
             except OSError:
                 return  # in use, or gone; an empty directory that stays is no key and harms nobody
 

@@ -10,8 +10,6 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deltaglider_proxy.storage import keys
-from deltaglider_proxy.storage.backends.filesystem import paths
 from deltaglider_proxy.storage.backends.filesystem.failures import BLOCKED
 from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, Files
 from deltaglider_proxy.storage.backends.filesystem.names import Names, visible_name
@@ -29,9 +27,8 @@ class _Level:
 class Walker:
     """Close it. Errors are OSError and what `Names` raises.
 
-    `top` is the path of the tree below `dir_fd`, `base` the part of its paths at which the walk's keys all begin; the
-    directory `top`/`base` need not exist. `skip` tells paths that do not count; for a directory (with `/` behind it),
-    whether nothing below it does. `rolled` tells of a directory whether its keys are one common prefix.
+    `skip` tells whether a path does not count and, for a directory, which has `/` behind it, nothing below it either.
+    `rolled` tells of a directory whether all of its keys are one common prefix.
     """
 
     def __init__(
@@ -53,7 +50,7 @@ class Walker:
 
     def enter(self, dir_fd: int, top: str, base: str) -> None:
         """Begin in the directory `top`/`base`, all of whose paths begin with `base`. It need not exist."""
-        self._push(dir_fd, f"{top}/{base}".rstrip("/"), base)
+        self._push(dir_fd, f"{top}/{base}"[:-1] if base else top, base)
 
     def file(self) -> tuple[int, str]:
         """The directory and the name of the file it stands on."""
@@ -89,7 +86,7 @@ class Walker:
                 self.position = path
                 return
             elif self._rolled(path):
-                if self._holds_key(level.fd, path):
+                if self._holds_key(level, path):
                     self.position = path
                     return
                 level.index += 1
@@ -117,28 +114,30 @@ class Walker:
         try:
             return self._files.open(dir_fd, name, DIRECTORY)
         except OSError as error:
-            if error.errno == errno.ENOENT or error.errno in BLOCKED:
+            if error.errno in {errno.ENOENT, errno.EACCES} or error.errno in BLOCKED:
                 return None
             raise
 
-    def _holds_key(self, dir_fd: int, path: str) -> bool:
+    def _holds_key(self, level: _Level, path: str) -> bool:
         """Whether any file below the directory counts."""
-        fd = self._directory(dir_fd, path.rstrip("/").rpartition("/")[2])
-        if fd is None:
-            return False
-        try:
-            below = []
-            with self._files.scan(fd) as entries:
-                for entry in entries:
-                    name = visible_name(entry)
-                    if name is None or self._skip(path + name):
-                        continue
-                    if not name.endswith("/"):
-                        return True
-                    below.append(path + name)
-            return any(self._holds_key(fd, directory) for directory in below)
-        finally:
-            self._files.close(fd)
+        waiting = [path]
+        while waiting:
+            path = waiting.pop()
+            fd = self._directory(level.fd, path[len(level.base) : -1])
+            if fd is None:
+                continue
+            try:
+                with self._files.scan(fd) as entries:
+                    for entry in entries:
+                        name = visible_name(entry)
+                        if name is None or self._skip(path + name):
+                            continue
+                        if not name.endswith("/"):
+                            return True
+                        waiting.append(path + name)
+            finally:
+                self._files.close(fd)
+        return False
 
     def _pop(self) -> None:
         self._files.close(self._levels.pop().fd)
@@ -158,16 +157,3 @@ def _first(level: _Level, target: str) -> int:
     if index > 0 and level.names[index - 1].endswith("/") and rest.startswith(level.names[index - 1]):
         return index - 1
     return index
-
-
-def plain_skip(hidden: str) -> Callable[[str], bool]:
-    """Which plain paths are not listed: hidden ones, our own, and those too long for a key."""
-
-    def skip(path: str) -> bool:
-        return (
-            (bool(hidden) and path.startswith(hidden))
-            or path == f"{paths.RESERVED}/"
-            or (len(path) * 4 > keys.MAX_BYTES and not keys.is_key(path))
-        )
-
-    return skip

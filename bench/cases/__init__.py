@@ -1,0 +1,1 @@
+"""What is measured, a module each. A case takes `Plan` and returns its tables."""

@@ -1,0 +1,14 @@
+"""What the exit status of a command says; scripts rely on these numbers."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    FAILED = 1
+    """The server could not start, or something unexpected happened."""
+    USAGE = 2
+    IO = 3
+    PARSE = 4
+    REJECTED = 6
+    """Refused by a rule."""

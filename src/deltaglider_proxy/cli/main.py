@@ -1,0 +1,158 @@
+"""The command line. Commands are imported when they run, so that `--help` does not wait for the server's code."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deltaglider_proxy.cli.exit_codes import ExitCode
+from deltaglider_proxy.cli.options import Options, without_config
+from deltaglider_proxy.cli.output import result, save, say
+
+PROGRAM = "deltaglider_proxy"
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check and describe configuration files.")
+app.add_typer(config_app, name="config")
+
+Config = Annotated[str | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to FILE instead of stdout.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    config: Config = None,
+    listen: Annotated[
+        str | None, typer.Option("--listen", "-l", metavar="IP:PORT", help="Serve here, whatever is configured.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, if no filter is set.")] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version; codecs too with -v.")] = False,
+    show_env: Annotated[
+        bool, typer.Option("--show-env", help="Print all environment variables as a .env file.")
+    ] = False,
+) -> None:
+    """An S3-compatible proxy that stores similar objects as small deltas. Without a command, it serves."""
+    context.obj = Options(config, verbose)
+    given = [name for name, used in (("--version", version), ("--show-env", show_env)) if used]
+    if len(given) > 1:
+        raise typer.BadParameter("only one of --version and --show-env can be used")
+    if context.invoked_subcommand is not None:
+        given += ["--listen"] if listen is not None else []
+        if given:
+            raise typer.BadParameter(
+                f"cannot be used with the command `{context.invoked_subcommand}`", param_hint=given[0]
+            )
+        return
+    if version:
+        _print_version(codecs=verbose)
+    elif show_env:
+        _print_environment()
+    else:
+        raise typer.Exit(_serve(config, listen, verbose=verbose))
+
+
+def _serve(config: str | None, listen: str | None, *, verbose: bool) -> int:
+    from deltaglider_proxy.cli import serve
+    from deltaglider_proxy.config.address import ListenAddress
+
+    if listen is not None:
+        try:
+            ListenAddress.parse(listen)
+        except ValueError as problem:
+            raise typer.BadParameter(f"{listen!r} {problem}", param_hint="--listen") from None
+    return serve.run(config, listen, verbose=verbose)
+
+
+def _print_version(*, codecs: bool) -> None:
+    from deltaglider_proxy.cli import version
+
+    result(version.line() + "\n")
+    if codecs:
+        from deltaglider_proxy.codecs.registry import names
+
+        result(f"codecs: {', '.join(names())}\n")
+
+
+def _print_environment() -> None:
+    from deltaglider_proxy.config.environment import dotenv
+
+    result(dotenv())
+
+
+@config_app.command("lint")
+def config_lint(
+    context: typer.Context,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="By default the file a server would use.")] = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report as JSON on stdout.")] = False,
+) -> None:
+    """Check a configuration file. Exit: 0 = valid, 3 = I/O error, 4 = parse error, 6 = validation error."""
+    from deltaglider_proxy.cli.config_lint import run
+
+    options = context.obj
+    assert isinstance(options, Options)
+    raise typer.Exit(run(file, config or options.config, as_json=as_json))
+
+
+@config_app.command("schema")
+def config_schema(context: typer.Context, out: Out = None) -> None:
+    """Print the JSON Schema of configuration files."""
+    _describe(context, out, "schema")
+
+
+@config_app.command("defaults")
+def config_defaults(context: typer.Context, out: Out = None) -> None:
+    """Print every setting with its default, as JSON Schema."""
+    _describe(context, out, "defaults")
+
+
+def _describe(context: typer.Context, out: Path | None, what: str) -> None:
+    from deltaglider_proxy.config.schema import text
+
+    without_config(context)
+    if out is None:
+        result(text())
+    else:
+        save(out, text())
+        say(f"wrote {what} to {out}")
+
+
+@app.command("init")
+def init(
+    context: typer.Context,
+    path: Annotated[Path, typer.Option("--path", metavar="FILE", help="The file to write.")] = Path(
+        "deltaglider_proxy.yaml"
+    ),
+) -> None:
+    """Write a first configuration file with a fresh key pair. Never overwrites; asks nothing."""
+    from deltaglider_proxy.cli.init import run
+
+    without_config(context)
+    raise typer.Exit(run(path))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit status of the command line `arguments`."""
+    try:
+        app(args=list(arguments), prog_name=PROGRAM)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.FAILED
+    except Exception as failure:  # noqa: BLE001 - the operator gets one line; the trace only on demand
+        say(f"error: {type(failure).__name__}: {failure}")
+        if {"-v", "--verbose"} & set(arguments):
+            traceback.print_exc()
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))

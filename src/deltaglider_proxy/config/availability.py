@@ -1,0 +1,63 @@
+"""Settings that are understood but not acted on yet.
+
+What would weaken protection if it were ignored is an error; what merely does nothing is a warning. An entry goes when
+its part is built.
+"""
+
+from collections.abc import Iterator
+
+from deltaglider_proxy.config.backends import S3Backend
+from deltaglider_proxy.config.encryption import Encryption, Unencrypted
+from deltaglider_proxy.config.findings import Finding, Keys, error, warning
+from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.config.storage import Storage
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    storage, advanced = settings.storage, settings.advanced
+    modes: list[tuple[Keys, Encryption]] = [
+        (("storage", "backends", index, "encryption"), backend.encryption)
+        for index, backend in enumerate(storage.backends)
+    ] or [(("storage", "backend_encryption"), storage.backend_encryption)]
+    for keys, mode in modes:
+        if not isinstance(mode, Unencrypted):
+            yield error(
+                (*keys, "mode"), "this release does not encrypt yet, and would store plain bytes", value=mode.mode
+            )
+    if any(block.action not in ("allow-anonymous", "continue") for block in settings.admission.blocks):
+        yield error(("admission", "blocks"), "this release does not enforce admission yet, and would let requests pass")
+    if advanced.tls is not None and advanced.tls.enabled:
+        message = "this release does not serve HTTPS yet, and would serve without it"
+        yield error(("advanced", "tls", "enabled"), message, "let a reverse proxy in front serve HTTPS")
+    yield from _check_storage(storage)
+    idle: tuple[tuple[Keys, bool], ...] = (
+        (("admission", "blocks"), any(block.action == "allow-anonymous" for block in settings.admission.blocks)),
+        (("access", "iam_mode"), settings.access.iam_mode == "declarative"),
+        (("storage", "replication", "rules"), bool(storage.replication.rules)),
+        (("storage", "lifecycle", "enabled"), storage.lifecycle.enabled),
+        (("advanced", "event_delivery", "enabled"), bool(advanced.event_delivery and advanced.event_delivery.enabled)),
+        (("advanced", "config_sync_bucket"), bool(advanced.config_sync_bucket)),
+    )
+    for keys, used in idle:
+        if used:
+            yield warning(keys, "is accepted, but this release does not act on it yet")
+
+
+def _check_storage(storage: Storage) -> Iterator[Finding]:
+    if storage.backends or isinstance(storage.backend, S3Backend):
+        keys: Keys = ("storage", "backends" if storage.backends else "backend")
+        yield warning(keys, "this release stores in one directory only, and will not start with this")
+    for name, policy in storage.buckets.items():
+        keys = ("storage", "buckets", name)
+        if policy.replication_target_only:
+            place = (*keys, "replication_target_only")
+            yield error(place, "this release does not refuse clients here yet, and would let them write")
+        idle = (
+            ("alias", policy.alias not in (None, name)),
+            ("public_prefixes", bool(policy.public_prefixes)),
+            ("quota_bytes", policy.quota_bytes is not None),
+            ("legacy_layout", policy.legacy_layout),
+        )
+        for field, used in idle:
+            if used:
+                yield warning((*keys, field), "is accepted, but this release does not act on it yet")

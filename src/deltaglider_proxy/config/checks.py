@@ -1,0 +1,65 @@
+"""All rules about a typed configuration: those of each section, and those between sections. Pure functions."""
+
+from collections.abc import Iterator
+
+from deltaglider_proxy.config import access, admission, advanced, availability, storage
+from deltaglider_proxy.config.advanced import is_inside
+from deltaglider_proxy.config.backends import FilesystemBackend
+from deltaglider_proxy.config.findings import Finding, Keys, error, info, warning
+from deltaglider_proxy.config.runtime import RuntimeSettings
+from deltaglider_proxy.config.settings import Settings
+
+
+def check(settings: Settings, runtime: RuntimeSettings, *, complete: bool) -> list[Finding]:
+    """Every finding, errors first. `complete`: all layers are applied, so what is missing now stays missing."""
+    findings = [
+        *admission.check(settings.admission),
+        *access.check(settings.access),
+        *storage.check(settings.storage, complete=complete),
+        *advanced.check(settings.advanced),
+        *availability.check(settings),
+        *_check_directories(settings, runtime),
+        *_check_sync_bucket(settings),
+        *_advise(settings, runtime),
+    ]
+    order = {severity: place for place, severity in enumerate(("error", "warning", "info"))}
+    return sorted(findings, key=lambda finding: order[finding.severity])
+
+
+def _check_directories(settings: Settings, runtime: RuntimeSettings) -> Iterator[Finding]:
+    listed: list[tuple[Keys, object]] = [
+        (("storage", "backends", index), backend) for index, backend in enumerate(settings.storage.backends)
+    ]
+    used = listed or [(("storage", "backend"), settings.storage.backend)]
+    for keys, backend in used:
+        if not isinstance(backend, FilesystemBackend) or not backend.path:
+            continue
+        if is_inside(settings.advanced.cache_dir, backend.path):
+            message = f"lies inside the directory of a backend ({backend.path}), where it would be served as objects"
+            remedy = "name a directory outside of it"
+            yield error(("advanced", "cache_dir"), message, remedy, value=settings.advanced.cache_dir)
+        if runtime.spool_dir is not None and is_inside(runtime.spool_dir, backend.path):
+            message = f"DGP_SPOOL_DIR lies inside the directory of this backend ({backend.path})"
+            yield error((*keys, "path"), message, "name a directory outside of it", value=runtime.spool_dir)
+
+
+def _check_sync_bucket(settings: Settings) -> Iterator[Finding]:
+    bucket = settings.advanced.config_sync_bucket
+    for name, policy in settings.storage.buckets.items():
+        if bucket is not None and bucket in (name, policy.alias):
+            message = "the bucket that instances share their users through cannot be served to clients"
+            yield error(
+                ("storage", "buckets", name), message, "use a bucket of its own for advanced.config_sync_bucket"
+            )
+
+
+def _advise(settings: Settings, runtime: RuntimeSettings) -> Iterator[Finding]:
+    if runtime.rate_limit_max_attempts and not runtime.trust_proxy_headers:
+        message = "behind a reverse proxy all clients share one rate limit, because forwarded addresses are not trusted"
+        yield warning((), message, "set DGP_TRUST_PROXY_HEADERS=true, but only behind a reverse proxy")
+    mode = settings.access.authentication
+    open_access = mode is not None and mode.strip().lower() == "none"
+    for name, policy in settings.storage.buckets.items():
+        if open_access and policy.public_prefixes:
+            keys: Keys = ("storage", "buckets", name, "public_prefixes")
+            yield info(keys, "is redundant, because everyone may do everything with authentication: none")

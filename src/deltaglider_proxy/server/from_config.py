@@ -1,0 +1,129 @@
+"""From the configuration to what the layers take as arguments: the one place that knows both."""
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from deltaglider_proxy.config.auth_state import OpenAccess, SignedRequests, Undecided
+from deltaglider_proxy.config.backends import FilesystemBackend
+from deltaglider_proxy.config.load import LoadedConfig
+from deltaglider_proxy.config.storage import BucketPolicy as ConfiguredPolicy
+from deltaglider_proxy.engine.model import BucketPolicy
+from deltaglider_proxy.engine.settings import EngineSettings
+from deltaglider_proxy.ops.readiness import ReadySettings
+from deltaglider_proxy.s3.call import S3Settings
+from deltaglider_proxy.server.settings import KeyPair, ServerSettings
+from deltaglider_proxy.telemetry import log_filter
+from deltaglider_proxy.telemetry.logs import LogFormat
+
+_MIB = 1 << 20
+_MOST_THREADS = 32
+"""More threads than this wait for one another on any disk."""
+
+
+class CannotStart(Exception):
+    """Says what is in the way and what to do about it."""
+
+
+def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
+    """Raises CannotStart."""
+    settings, runtime = loaded.settings, loaded.runtime
+    advanced = settings.advanced
+    data_dir = _data_dir(loaded)
+    cache_dir = Path(advanced.cache_dir).absolute()
+    spool_dir = Path(runtime.spool_dir).absolute() if runtime.spool_dir else cache_dir / "spool"
+    for directory in (cache_dir, spool_dir):
+        if directory == data_dir or data_dir in directory.parents:
+            raise CannotStart(f"{directory} lies inside the storage backend {data_dir}; set advanced.cache_dir")
+    sources = loaded.log_sources
+    resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
+    return ServerSettings(
+        host=str(advanced.listen_addr.host),
+        port=advanced.listen_addr.port,
+        workers=advanced.workers,
+        data_dir=data_dir,
+        fsync=advanced.fsync,
+        buckets=tuple(settings.storage.buckets),
+        key_pair=_key_pair(loaded),
+        engine=_engine(loaded, cache_dir, spool_dir),
+        s3=S3Settings(
+            max_object_size=advanced.max_object_size,
+            debug_headers=runtime.debug_headers,
+            cors_permissive=runtime.cors_permissive,
+            virtual_host_domain=(advanced.virtual_host_domain or "").lower().encode(),
+            max_concurrent_requests=runtime.max_concurrent_requests,
+            idle_timeout=float(runtime.request_timeout_secs),
+        ),
+        ready=ReadySettings(
+            timeout=float(runtime.ready_timeout_secs),
+            retries=runtime.ready_retries,
+            cache_ttl=float(runtime.ready_cache_ttl_secs),
+        ),
+        log_filter=resolution.filter,
+        log_warnings=resolution.warnings,
+        log_format=LogFormat(runtime.log_format),
+        run_dir=cache_dir / "run",
+        cache_mb=advanced.cache_size_mb,
+        metadata_cache_mb=advanced.metadata_cache_mb,
+        clock_skew=float(runtime.clock_skew_seconds),
+        replay_window=float(runtime.replay_window_secs),
+        pool_threads=min(advanced.blocking_threads, _MOST_THREADS),
+        shutdown_grace=float(runtime.shutdown_grace_secs),
+        shutdown_drain=float(runtime.shutdown_drain_secs),
+        sweep_interval=float(runtime.multipart_sweep_interval_secs),
+        version=package_version(),
+    )
+
+
+def package_version() -> str:
+    try:
+        return version("deltaglider-proxy")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _data_dir(loaded: LoadedConfig) -> Path:
+    storage = loaded.settings.storage
+    if storage.backends:
+        raise CannotStart("storage.backends is not available in this release; use storage.backend")
+    match storage.backend:
+        case FilesystemBackend(path=path):
+            return Path(path).absolute()
+        case _:
+            raise CannotStart("storage.backend: this release stores on a filesystem only; set type: filesystem")
+
+
+def _key_pair(loaded: LoadedConfig) -> KeyPair | None:
+    match loaded.auth_state:
+        case SignedRequests(access_key_id=access_key, secret_access_key=secret):
+            return KeyPair(access_key, secret.reveal().encode())
+        case OpenAccess():
+            return None
+        case Undecided(reason=reason):
+            raise CannotStart(reason)
+
+
+def _engine(loaded: LoadedConfig, cache_dir: Path, spool_dir: Path) -> EngineSettings:
+    advanced, runtime = loaded.settings.advanced, loaded.runtime
+    return EngineSettings(
+        cache_dir=cache_dir,
+        spool_dir=spool_dir,
+        max_object_size=advanced.max_object_size,
+        max_passthrough_object_size=advanced.max_passthrough_object_size,
+        max_delta_ratio=advanced.max_delta_ratio,
+        cache_bytes=advanced.cache_size_mb * _MIB,
+        metadata_cache_bytes=advanced.metadata_cache_mb * _MIB,
+        index_bytes=advanced.metadata_index_mb * _MIB,
+        spool_bytes=runtime.spool_max_bytes,
+        codec_slots=advanced.codec_concurrency or os.cpu_count() or 1,
+        codec_timeout=float(advanced.codec_timeout_secs),
+        gc_grace=advanced.gc_grace.total_seconds(),
+        max_uploads=runtime.max_multipart_uploads,
+        max_staged_bytes=runtime.max_total_multipart_bytes,
+        upload_idle_ttl=runtime.multipart_idle_ttl_hours * 3600.0,
+        policies={name: _policy(policy) for name, policy in loaded.settings.storage.buckets.items()},
+    )
+
+
+def _policy(policy: ConfiguredPolicy) -> BucketPolicy:
+    return BucketPolicy(policy.compression is not False, policy.max_delta_ratio, policy.deltaspace == "prefix")

@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+
+import pytest
+from mypy_boto3_s3 import S3Client
+
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the tests of a module."""
+    with Server(tmp_path_factory.mktemp("server"), environment={"DGP_DEBUG_HEADERS": "true"}) as running:
+        yield running
+
+
+@pytest.fixture
+def s3(server: Server) -> S3Client:
+    return server.client()
+
+
+@pytest.fixture
+def bucket(s3: S3Client, request: pytest.FixtureRequest) -> str:
+    """A new bucket, named after the test."""
+    cleaned = "".join(c if c.isascii() and c.isalnum() else "-" for c in request.node.name.lower())
+    name = f"t-{cleaned[:40].strip('-')}-{abs(hash(request.node.nodeid)) % 10**8}"
+    s3.create_bucket(Bucket=name)
+    return name

@@ -1,0 +1,142 @@
+"""A real server on a real socket, as an operator would start it: the console script, a file, variables, signals."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import boto3
+from botocore.config import Config
+from mypy_boto3_s3 import S3Client
+
+ACCESS_KEY = "DGPTESTACCESSKEY0000"
+SECRET_KEY = "test-secret-key-of-forty-characters-0000"
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+
+_CONFIG = """\
+storage:
+  filesystem: {root}/data
+access:
+{access}
+advanced:
+  listen_addr: 127.0.0.1:{port}
+  max_object_size: {max_object_size}
+  cache_dir: {root}/cache
+"""
+_PAIR = f"  access_key_id: {ACCESS_KEY}\n  secret_access_key: {SECRET_KEY}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """Start it with `with`; `restart` keeps the data."""
+
+    root: Path
+    workers: int = 1
+    open_access: bool = False
+    max_object_size: int = 1 << 30
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "server.log"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    def start(self) -> None:
+        access = "  authentication: none" if self.open_access else _PAIR
+        config = self.root / "deltaglider_proxy.yaml"
+        text = _CONFIG.format(root=self.root, access=access, port=self.port, max_object_size=self.max_object_size)
+        config.write_text(text)
+        clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
+        clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0", **self.environment}
+        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=self.root, env=clean, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/_/health", timeout=2):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.03)
+        raise RuntimeError(f"the server did not start ({self.process.poll()}): {self.log.read_text()[-3000:]}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(STOP_SECONDS)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        """All processes of the server, at once, as a power cut would."""
+        assert self.process is not None
+        children = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        self.process.send_signal(signal.SIGSTOP)
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def client(self) -> S3Client:
+        """boto3 as it comes, but for waiting less long and trying once."""
+        client: S3Client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
+        )
+        return client
+
+    def stats(self, bucket: str) -> dict[str, float]:
+        with urllib.request.urlopen(f"{self.endpoint}/_/stats?bucket={bucket}", timeout=30) as answer:
+            found: dict[str, float] = json.load(answer)
+            return found
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
