@@ -61,6 +61,8 @@ class Putter:
         self._cache = cache
         self._spool = spool
         self._promoting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._hinting: WeakValueDictionary[tuple[str, str], asyncio.Task[None]] = WeakValueDictionary()
+        """Hints that are being written, so that an upload right behind the first one need not miss it."""
 
     async def put(
         self, bucket: str, key: str, body: Body, attributes: Attributes, precondition: Precondition | None
@@ -117,6 +119,8 @@ class Putter:
     async def _promote(self, bucket: str, key: str, choice: Choice, head: bytes | bytearray) -> Candidate | None:
         """Make the first object of the deltaspace a reference, if the body resembles it."""
         ctx = self._ctx
+        if (hinting := self._hinting.get((bucket, choice.deltaspace))) is not None:
+            await asyncio.wait([hinting])
         hint = await references.read_hint(ctx, bucket, choice.deltaspace)
         if hint is None or hint.key == names.to_storage(key):
             return None
@@ -140,7 +144,7 @@ class Putter:
             return
         if names.to_client(target.storage_key) is not None:
             work = references.write_hint(self._ctx, target.bucket, choice.deltaspace, stored, target.object_id)
-            self._ctx.background.start("first hint", work)
+            self._hinting[target.bucket, choice.deltaspace] = self._ctx.background.watch("first hint", work)
 
     async def _pass_through(self, target: Target, body: Body, intake: Intake) -> tuple[ObjectInfo, Stored]:
         ctx = self._ctx

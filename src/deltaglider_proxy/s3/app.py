@@ -18,6 +18,7 @@ from deltaglider_proxy.s3.errors import from_access, from_engine
 from deltaglider_proxy.s3.handlers import HANDLERS
 from deltaglider_proxy.s3.observe import Observer, Seen
 from deltaglider_proxy.s3.operations.copy_object import source_of
+from deltaglider_proxy.s3.operations.upload_body import read_document
 from deltaglider_proxy.s3.protocol import operations
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error, error_xml
 from deltaglider_proxy.s3.protocol.operations import BodyKind
@@ -93,7 +94,7 @@ class S3App:
             )
             call = self._admit(request, body, seen)
             if call.operation.body is BodyKind.SMALL_XML:
-                call.document = await body.read(call.operation.body_limit)
+                call.document = await read_document(call)
             return await HANDLERS[call.operation.handler](call)
         except AccessError as error:
             self._observer.refused(error)
@@ -204,7 +205,7 @@ class S3App:
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     for name, value in headers:
         if name == b"content-length":
-            return int(value)
+            return int(value) if value.isdigit() else None
         if name == b"transfer-encoding":
             return None
     return 0

@@ -63,9 +63,14 @@ class Background:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.add(self.watch(name, work))
+
+    def watch(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """As `start`, for whoever may want to wait for the end of it."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -5,6 +5,7 @@ from deltaglider_proxy.s3.call import Call, Response, xml
 from deltaglider_proxy.s3.operations import preconditions
 from deltaglider_proxy.s3.operations.object_headers import debug
 from deltaglider_proxy.s3.protocol import xml_out
+from deltaglider_proxy.s3.protocol.checksums import parse_algorithm
 from deltaglider_proxy.s3.protocol.copy_source import Directive, parse_copy_source, parse_directive
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 from deltaglider_proxy.s3.protocol.metadata import parse_object_headers, refuse_unsupported
@@ -30,14 +31,14 @@ async def copy_object(call: Call) -> Response:
             "object's metadata or tags.",
         )
     attributes = await _attributes(call, source, replaces=replaces, retags=retags)
-    algorithm = call.header(b"x-amz-checksum-algorithm")
+    asked = call.header(b"x-amz-checksum-algorithm")
     info = await call.store.copy(
         source,
         (call.bucket, call.key),
         attributes,
         preconditions.for_copy_source(call),
         preconditions.for_write(call),
-        ChecksumAlgorithm(algorithm.upper()) if algorithm else None,
+        ChecksumAlgorithm(parse_algorithm(asked)) if asked else None,
     )
     response = xml(xml_out.copy_object(info.etag, info.modified, info.checksum))
     response.headers += debug(call, info)

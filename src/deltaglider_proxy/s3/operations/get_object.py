@@ -90,6 +90,16 @@ def _overridden(call: Call, headers: HeaderList) -> HeaderList:
     return [*(h for h in headers if h[0] not in overrides), *overrides.items()] if overrides else headers
 
 
+_PAGING = ((b"x-amz-part-number-marker", 0), (b"x-amz-max-parts", 1000))
+
+
+def _count(call: Call, name: bytes, default: int) -> int:
+    text = call.header(name) or str(default)
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise S3Error(Code.InvalidArgument, f"{name.decode()} must be a number.", {"ArgumentName": name.decode()})
+    return min(int(text), 10_000)
+
+
 async def get_object_attributes(call: Call) -> Response:
     asked = frozenset(name.strip() for name in (call.header(b"x-amz-object-attributes") or "").split(",")) - {""}
     if not asked:
@@ -98,7 +108,8 @@ async def get_object_attributes(call: Call) -> Response:
     if unknown:
         raise S3Error(Code.InvalidArgument, f"Invalid attribute name specified: {', '.join(sorted(unknown))}")
     info = await call.store.head(call.bucket, call.key)
-    document = xml_out.object_attributes(asked, info.size, info.etag, info.checksum, info.part_sizes)
+    after, most = (_count(call, name, default) for name, default in _PAGING)
+    document = xml_out.object_attributes(asked, info.size, info.etag, info.checksum, info.part_sizes, after, most)
     response = xml(document)
     response.headers += [h for h in describe(info) if h[0] == b"last-modified"]
     return response

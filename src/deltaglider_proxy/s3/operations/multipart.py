@@ -16,6 +16,7 @@ from deltaglider_proxy.s3.protocol.checksums import composite_checksum, parse_up
 from deltaglider_proxy.s3.protocol.crc_combine import combine_crcs
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 from deltaglider_proxy.s3.protocol.etags import unquote
+from deltaglider_proxy.s3.protocol.metadata import refuse_unsupported
 from deltaglider_proxy.s3.protocol.xml_in import PartItem
 
 
@@ -36,6 +37,7 @@ async def create_multipart_upload(call: Call) -> Response:
 
 
 async def upload_part(call: Call) -> Response:
+    refuse_unsupported(call.request.headers)
     number = listing.part_number(call.parameters)
     assert number is not None
     part = await call.store.put_part(call.bucket, call.key, call.parameters["uploadId"], number, upload_body(call))
@@ -45,6 +47,7 @@ async def upload_part(call: Call) -> Response:
 
 
 async def upload_part_copy(call: Call) -> Response:
+    refuse_unsupported(call.request.headers)
     number = listing.part_number(call.parameters)
     assert number is not None
     source = source_of(call.request)
@@ -118,10 +121,14 @@ def _check_whole(call: Call, checksum: Checksum | None, size: int) -> None:
         raise S3Error(
             Code.InvalidRequest, "The provided 'x-amz-mp-object-size' header value does not match what was computed."
         )
-    if checksum is not None and checksum.type is ChecksumType.FULL_OBJECT:
-        given = call.header(b"x-amz-checksum-" + checksum.algorithm.lower().encode())
-        if given is not None and given != checksum.value:
-            raise S3Error(Code.BadDigest, f"The {checksum.algorithm} you specified did not match what we received.")
+    for algorithm in ChecksumAlgorithm:
+        given = call.header(b"x-amz-checksum-" + algorithm.lower().encode())
+        if given is None:
+            continue
+        if checksum is None or checksum.algorithm is not algorithm:
+            raise S3Error(Code.InvalidRequest, f"The upload was not begun with the checksum algorithm {algorithm}.")
+        if given.partition("-")[0] != checksum.value.partition("-")[0]:
+            raise S3Error(Code.BadDigest, f"The {algorithm} you specified did not match what we received.")
 
 
 async def abort_multipart_upload(call: Call) -> Response:

@@ -1,16 +1,19 @@
 """Uploads from browser forms: the fields come first and are checked before a byte of the file is stored."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from deltaglider_proxy.access.authorize import authorize
 from deltaglider_proxy.engine.model import Attributes, Body
 from deltaglider_proxy.s3.call import Call, Response, xml
+from deltaglider_proxy.s3.operations.upload_body import kept_checksum
 from deltaglider_proxy.s3.protocol import post_policy, xml_out
+from deltaglider_proxy.s3.protocol.checksums import parse_expected
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
-from deltaglider_proxy.s3.protocol.metadata import parse_object_headers
+from deltaglider_proxy.s3.protocol.metadata import parse_object_headers, refuse_unsupported
 from deltaglider_proxy.s3.protocol.post_form import FormParser, parse_boundary
 from deltaglider_proxy.s3.protocol.post_policy import Policy, Success
+from deltaglider_proxy.s3.protocol.xml_in import parse_tagging
 
 
 async def post_object(call: Call) -> Response:
@@ -28,9 +31,18 @@ async def post_object(call: Call) -> Response:
     policy = _permit(call, key, fields)
     post_policy.check_fields(fields)
     success = post_policy.parse_success(fields)
-    found = parse_object_headers({name.encode(): value.encode() for name, value in fields.items()})
-    attributes = Attributes(found.system, found.user, found.tags)
-    body = Body(_file(call, parser, begun, source, policy), None)
+    headers = post_policy.form_headers(fields)
+    refuse_unsupported(headers)
+    found = parse_object_headers(headers)
+    tags = parse_tagging(fields["tagging"].encode()) if "tagging" in fields else found.tags
+    attributes = Attributes(found.system, found.user, tags)
+    expected = parse_expected(headers)
+    body = Body(
+        _file(call, parser, begun, source, policy),
+        None,
+        expected.digests,
+        lambda digests, _: kept_checksum(expected, digests, {}),
+    )
     info = await call.store.put(call.bucket, key, body, attributes)
     return _answer(call, key, info.etag, success)
 
@@ -51,20 +63,24 @@ async def _file(
 ) -> AsyncIterator[bytes]:
     limit = call.settings.max_object_size
     size = 0
-    for piece in begun:
+    async for piece in _pieces(parser, begun, source):
         size += len(piece)
+        if policy is not None:
+            policy.check_size(size, complete=False)
+        if size > limit:
+            raise S3Error(Code.EntityTooLarge, fields={"ProposedSize": str(size), "MaxSizeAllowed": str(limit)})
         yield piece
-    async for chunk in source:
-        for piece in parser.feed(chunk):
-            size += len(piece)
-            if policy is not None:
-                policy.check_size(size, complete=False)
-            if size > limit:
-                raise S3Error(Code.EntityTooLarge, fields={"ProposedSize": str(size), "MaxSizeAllowed": str(limit)})
-            yield piece
     parser.finish()
     if policy is not None:
         policy.check_size(size, complete=True)
+
+
+async def _pieces(parser: FormParser, begun: list[bytes], source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in begun:
+        yield piece
+    async for chunk in source:
+        for piece in parser.feed(chunk):
+            yield piece
 
 
 def _answer(call: Call, key: str, etag: str, success: Success) -> Response:
@@ -72,9 +88,8 @@ def _answer(call: Call, key: str, etag: str, success: Success) -> Response:
     location = f"http://{host}/{call.bucket}/{quote(key)}"
     headers = [(b"etag", b'"' + etag.encode() + b'"'), (b"location", location.encode())]
     if success.redirect:
-        joint = "&" if "?" in success.redirect else "?"
-        query = urlencode({"bucket": call.bucket, "key": key, "etag": f'"{etag}"'})
-        return Response(303, [headers[0], (b"location", f"{success.redirect}{joint}{query}".encode())])
+        place = post_policy.redirect_location(success.redirect, call.bucket, key, etag)
+        return Response(303, [headers[0], (b"location", place.encode())])
     if success.status == 201:
         response = xml(xml_out.post_response(location, call.bucket, key, etag), 201)
         response.headers += headers

@@ -48,10 +48,12 @@ async def get_object_acl(call: Call) -> Response:
 async def put_bucket_acl(call: Call) -> Response:
     await call.store.head_bucket(call.bucket)
     check_acl(call.request.headers)
+    xml_in.check_acl(call.document)
     return Response(200)
 
 
 async def put_object_acl(call: Call) -> Response:
     await call.store.head(call.bucket, call.key)
     check_acl(call.request.headers)
+    xml_in.check_acl(call.document)
     return Response(200)

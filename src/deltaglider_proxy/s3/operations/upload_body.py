@@ -61,13 +61,27 @@ def _verify(
 ) -> Checksum | None:
     if size is not None and got != size:
         raise S3Error(Code.IncompleteBody)
+    return kept_checksum(expected, digests, trailers)
+
+
+def kept_checksum(expected: Expected, digests: Digests, trailers: Mapping[str, str]) -> Checksum | None:
+    """Verify a body's digests; the checksum to keep with the object."""
     kept = expected.verify(digests, trailers)
     return Checksum(ChecksumAlgorithm(kept.algorithm), kept.value) if kept is not None else None
 
 
-def check_document(call: Call) -> None:
-    """Verify what the client says about a small document that was read whole."""
+async def read_document(call: Call) -> bytes:
+    """The body of an operation that takes a small document, whole and verified."""
+    framing = parse_framing(call.request.headers)
     expected = parse_expected(call.request.headers)
+    trailers: dict[str, str] = {}
+    if framing is None:
+        document = await call.body.read(call.operation.body_limit)
+    else:
+        if framing.length > call.operation.body_limit:
+            raise S3Error(Code.MalformedXML, f"The document is larger than {call.operation.body_limit} bytes.")
+        document = b"".join([bytes(piece) async for piece in _unframed(call, framing, trailers)])
     digests = BodyDigests(expected.digests)
-    digests.add(call.document)
-    expected.verify(digests.results(), {})
+    digests.add(document)
+    expected.verify(digests.results(), trailers)
+    return document

@@ -67,6 +67,12 @@ def test_order_and_kinds(directory: Directory) -> None:
     assert directory.list() == ["Z", "a-b", "a.txt", "a/", "b", "é", "\uffff", "\U00010000"]
 
 
+@pytest.mark.parametrize("count", [0, 1, 8192, 8193, 30_000])
+def test_sorting_many_names(count: int) -> None:
+    names = [f"{number * 7919 % 30_011:05}" for number in range(count)]
+    assert module._sorted_gently(names + names[:100]) == sorted(names)
+
+
 def test_an_unchanged_directory_is_scanned_once(directory: Directory) -> None:
     directory.make("a", seconds_ago=1)
     for _ in range(5):
