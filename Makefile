@@ -16,6 +16,10 @@ setup:
 
 run: setup ## write deltaglider_proxy.yaml once, then serve on 127.0.0.1:9000
 	@test -e deltaglider_proxy.yaml || $(RUN) deltaglider_proxy init
+	@echo "Try, in another terminal, with the key pair of deltaglider_proxy.yaml in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY:"
+	@echo "  export AWS_ENDPOINT_URL=http://127.0.0.1:9000 AWS_DEFAULT_REGION=us-east-1"
+	@echo "  aws s3 mb s3://releases && aws s3 cp README.md s3://releases/"
+	@echo "  curl http://127.0.0.1:9000/_/stats"
 	@$(RUN) deltaglider_proxy
 
 demo: setup ## upload a few releases to a throw-away server and show what is saved

@@ -3,12 +3,13 @@ from collections.abc import Iterator
 import pytest
 from mypy_boto3_s3 import S3Client
 
+from tests.integration.wire import Wire
 from tests.support.server import Server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for the tests of a module."""
+    """One server for all tests that need nothing special of it; each has its own bucket."""
     with Server(tmp_path_factory.mktemp("server"), environment={"DGP_DEBUG_HEADERS": "true"}) as running:
         yield running
 
@@ -16,6 +17,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def s3(server: Server) -> S3Client:
     return server.client()
+
+
+@pytest.fixture
+def wire(server: Server) -> Wire:
+    return Wire(server)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ class Putter:
     ) -> tuple[Choice | None, Candidate | None]:
         """What the start of a body resembles. No choice at all: nothing is to be remembered about it either."""
         ctx = self._ctx
-        if not ctx.settings.policy(bucket).compression or (whole and len(head) < references.MIN_SIZE):
+        if not ctx.settings.policy(bucket).compression or (whole and len(head) <= references.TOO_SMALL):
             return None, None
         choice = await references.choose(ctx, bucket, key)
         reference = await references.best(ctx, self._cache, bucket, choice, head, whole=whole)

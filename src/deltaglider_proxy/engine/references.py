@@ -30,8 +30,8 @@ from deltaglider_proxy.storage.backend import IfMatch, Piece, Reader, Stored
 
 _log = structlog.get_logger("deltaglider_proxy.references")
 
-MIN_SIZE = 4096
-"""Smaller objects gain nothing: a container alone takes 667 bytes."""
+TOO_SMALL = 4096
+"""Objects up to this size gain nothing: a file takes that much room, and a container alone 667 bytes."""
 
 SKETCH = 1 << 20
 """Bytes at the start of a body that decide whether a delta is tried."""

@@ -4,15 +4,12 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from deltaglider_proxy.access.errors import AccessError
+from deltaglider_proxy.telemetry.access_log import AccessLog
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.http_labels import operation_of
 from deltaglider_proxy.telemetry.metrics import AuthFailure, Metrics
 from deltaglider_proxy.telemetry.request_ids import RequestIds, bind_to_log
-
-_access = structlog.get_logger("deltaglider_proxy.access")
 
 
 @dataclass(slots=True)
@@ -39,6 +36,7 @@ class Observer:
         self._metrics = metrics
         self._clock = clock
         self._ids = RequestIds()
+        self._log = AccessLog()
 
     def begin(self, scope: MutableMapping[str, Any]) -> Seen:
         names = self._ids.next()
@@ -74,14 +72,7 @@ class Observer:
             self._metrics.request_done(
                 seen.method, label, seen.status or 500, seen.head_seconds, seen.request_bytes, seen.length
             )
-        _access.info(
-            "request",
-            method=seen.method,
-            path=seen.path,
-            operation=seen.operation,
-            status=seen.status,
-            bytes=seen.length,
-            seconds=round(self._clock.monotonic() - seen.began, 6),
-            peer=seen.peer,
-            cut=seen.cut,
+        seconds = self._clock.monotonic() - seen.began
+        self._log.request_done(
+            seen.method, seen.path, seen.status or 500, seen.length, seconds, seen.request_id, seen.peer
         )

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -45,7 +46,7 @@ def run(loaded: LoadedConfig, *, verbose: bool) -> int:
         _check_port(settings)
         claim = _claim(settings)
         _prepare(settings)
-        _announce(settings)
+        _announce(settings, loaded.path)
     except CannotStart as error:
         return _refuse(error)
     finally:
@@ -95,7 +96,7 @@ def _prepare(settings: ServerSettings) -> None:
     DrainFlag(settings.run_dir).lower()
 
 
-def _announce(settings: ServerSettings) -> None:
+def _announce(settings: ServerSettings, path: Path | None) -> None:
     engine = settings.engine
     _log.info(
         "starting",
@@ -108,6 +109,12 @@ def _announce(settings: ServerSettings) -> None:
         max_delta_ratio=engine.max_delta_ratio,
         authentication="signature version 4" if settings.key_pair is not None else "none",
     )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    _log.info(
+        "point S3 clients here", endpoint=f"http://{host}:{settings.port}", page=f"http://{host}:{settings.port}/_/"
+    )
+    if path is not None and settings.key_pair is not None:
+        _log.info("the key pair is in the configuration file", path=str(path.absolute()))
     for notice in startup_notices(settings.cache_mb, settings.metadata_cache_mb):
         (_cache_log.warning if notice.level >= logging.WARNING else _cache_log.info)(notice.text)
     if settings.key_pair is None:

@@ -44,7 +44,8 @@ def info(tree: Tree, bucket: str) -> BucketInfo:
         with translated(f"look at bucket {bucket!r}"):
             created = files.get_xattr(fd, _CREATED) or b""
             # A directory that another program made has no such attribute; its last change is the best that is known.
-            return BucketInfo(bucket, (int(created) if created.isdigit() else files.stat(fd).st_mtime_ns) / 1e9)
+            ours = created.isdigit() and len(created) < 20
+            return BucketInfo(bucket, (int(created) if ours else files.stat(fd).st_mtime_ns) / 1e9)
     finally:
         files.close(fd)
 
@@ -62,6 +63,10 @@ def create(tree: Tree, locks: Locks, bucket: str) -> None:
         fd = files.open(tree.root.fd, bucket, DIRECTORY)
         try:
             files.set_xattr(fd, _CREATED, b"%d" % files.stat(fd).st_mtime_ns)
+        except OSError:
+            files.rmdir(tree.root.fd, bucket)
+            raise
+        else:
             tree.sync(fd)
             tree.sync(tree.root.fd)
         finally:

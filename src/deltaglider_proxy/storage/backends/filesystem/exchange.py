@@ -6,6 +6,7 @@ server's start about an exchange that was cut off in between. It names the file 
 expected to come out, so that a third one, somebody's new file, is recognised and put back then.
 """
 
+import errno
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ import orjson
 from deltaglider_proxy.storage.backend import IfMatch, Stored
 from deltaglider_proxy.storage.backends.filesystem import generations
 from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
-from deltaglider_proxy.storage.backends.filesystem.failures import translated
+from deltaglider_proxy.storage.backends.filesystem.failures import BLOCKED, translated
 from deltaglider_proxy.storage.backends.filesystem.files import CREATE, DIRECTORY, READ, Files
 from deltaglider_proxy.storage.backends.filesystem.root import Root
 from deltaglider_proxy.storage.backends.filesystem.tree import Tree
@@ -54,7 +55,7 @@ def replace(tree: Tree, bucket: str, key: str, draft: Draft, expected: IfMatch) 
         stored = draft.stored(key)
         above, _, leaf = found.path.rpartition("/")
         record = Record(f"{bucket}/{above}" if above else bucket, leaf, stored.etag, expected.etag)
-        write_record(tree, draft, record)
+        _write_record(tree, draft, record)
     try:
         with translated(f"replace {key!r}"):
             _exchange(tree, draft, record)
@@ -118,23 +119,28 @@ def finish(files: Files, root: Root, name: str) -> None:
         record = _decode(files.read(fd, files.stat(fd).st_size, 0))
     finally:
         files.close(fd)
-    try:
-        if record is None or _identity(files, root.tmp, name) in (record.ours, record.expected):
-            return
-        parent = files.open(root.fd, record.parent, DIRECTORY)
-    except FileNotFoundError:
+    if record is None:
         return
+    try:
+        if _identity(files, root.tmp, name) not in (record.ours, record.expected):
+            _restore(files, root, name, record)
+    except OSError as error:
+        if error.errno != errno.ENOENT and error.errno not in BLOCKED:
+            raise
+
+
+def _restore(files: Files, root: Root, name: str, record: Record) -> None:
+    """Somebody's file had come out. It goes back, unless the key has got something newer since."""
+    parent = files.open(root.fd, record.parent, DIRECTORY)
     try:
         if _identity(files, parent, record.leaf) == record.ours:
             files.exchange(root.tmp, name, parent, record.leaf)
             files.fsync(parent)
-    except FileNotFoundError:
-        return
     finally:
         files.close(parent)
 
 
-def write_record(tree: Tree, draft: Draft, record: Record) -> None:
+def _write_record(tree: Tree, draft: Draft, record: Record) -> None:
     fd = tree.files.open(draft.directory, draft.name + SUFFIX, CREATE)
     try:
         tree.files.write(fd, orjson.dumps(asdict(record)), 0)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import xxhash
 
+from deltaglider_proxy.storage.backends.filesystem.failures import meaning, translated
 from deltaglider_proxy.storage.backends.filesystem.files import LOCK, Files
 from deltaglider_proxy.telemetry.pool import Pool
 
@@ -62,15 +63,26 @@ class Locks:
 
     @contextmanager
     def _hold(self, stripe: str, *, exclusive: bool, wait: bool) -> Iterator[None]:
-        fd = self._files.open(self._directory, stripe, LOCK)
+        with translated("open a lock"):
+            fd = self._files.open(self._directory, stripe, LOCK)
         try:
             try:
                 self._files.lock(fd, exclusive=exclusive, wait=wait)
             except BlockingIOError:
                 raise _Busy from None
+            except OSError as error:
+                raise meaning("lock", error) from error
             yield
         finally:
             self._files.close(fd)
+
+
+def make_stripes(files: Files, directory: int) -> None:
+    """Make the stripe files that are missing, so that no lock needs space on a disk that is full. Errors are OSError."""
+    with files.scan(directory) as entries:
+        there = {entry.name for entry in entries}
+    for name in {f"{kind}-{number:02x}" for kind in ("bucket", "key") for number in range(_STRIPES)} - there:
+        files.close(files.open(directory, name, LOCK))
 
 
 def _bucket_stripe(bucket: str) -> str:

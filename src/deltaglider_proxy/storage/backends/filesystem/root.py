@@ -4,10 +4,10 @@ Those hold what must not be in a bucket: `tmp` for files under construction, `tr
 the stripes, and `host.lock`. They are on the root's file system, so that a rename from them is one step.
 """
 
-import contextlib
 import errno
 import os
 import sys
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from deltaglider_proxy.storage.backends.filesystem import paths
 from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, Files
+from deltaglider_proxy.storage.backends.filesystem.locks import make_stripes
 from deltaglider_proxy.storage.errors import DiskFull, StorageError
 
 HOST_LOCK: Final = "host.lock"
@@ -41,23 +42,29 @@ def open_root(files: Files, path: Path) -> Root:
     """Open the root, making our directories where they are missing. Raises RootUnusable."""
     if sys.getfilesystemencoding().lower() != "utf-8":
         raise RootUnusable(f"file names are {sys.getfilesystemencoding()} here: use a UTF-8 locale or PYTHONUTF8=1")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        own = _directory(files, fd, paths.RESERVED)
-        root = Root(path, fd, own, *(_directory(files, own, name) for name in ("tmp", "trash", "locks")))
-        files.fsync(own)
-        files.fsync(fd)
-    except OSError as error:
-        raise RootUnusable(f"directory {path}: {error.strerror}; it must exist and be writable") from error
-    _check_attributes(files, root)
-    return root
+    with ExitStack() as undo:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            undo.callback(files.close, fd)
+            own = _directory(files, fd, paths.RESERVED, undo)
+            root = Root(path, fd, own, *(_directory(files, own, name, undo) for name in ("tmp", "trash", "locks")))
+            make_stripes(files, root.locks)
+            files.fsync(own)
+            files.fsync(fd)
+        except OSError as error:
+            raise RootUnusable(f"directory {path}: {error.strerror}; it must exist and be writable") from error
+        _check_attributes(files, root)
+        undo.pop_all()
+        return root
 
 
-def _directory(files: Files, parent: int, name: str) -> int:
-    with contextlib.suppress(FileExistsError):
+def _directory(files: Files, parent: int, name: str, undo: ExitStack) -> int:
+    with suppress(FileExistsError):
         files.mkdir(parent, name)
-    return files.open(parent, name, DIRECTORY)
+    fd = files.open(parent, name, DIRECTORY)
+    undo.callback(files.close, fd)
+    return fd
 
 
 def _check_attributes(files: Files, root: Root) -> None:

@@ -1,0 +1,32 @@
+"""What tests expect of answers that are no successes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.integration.wire import Answer
+
+
+@contextmanager
+def refused(code: str, status: int) -> Iterator[None]:
+    """The SDK call inside must fail with this code and status. A HEAD has no body, so its code is the status."""
+    with pytest.raises(ClientError) as caught:
+        yield
+    response = caught.value.response
+    found = (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"])
+    assert found == (code, status), caught.value
+
+
+def error_of(failure: pytest.ExceptionInfo[ClientError]) -> dict[str, str]:
+    """Every element of the error document."""
+    return cast("dict[str, str]", failure.value.response["Error"])
+
+
+def check_refused(answer: Answer, code: str, status: int) -> None:
+    assert (answer.status, answer.code) == (status, code), answer
+    assert answer.headers["content-type"] == "application/xml"
+    assert answer.element("RequestId") == answer.headers["x-amz-request-id"]
+    assert answer.element("Message")
