@@ -48,7 +48,7 @@ async def test_odd_keys_are_overwritten_where_they_are(backend: Backend) -> None
     "key",
     [
         "",
-        "x" * 1025,
+        "x" * 1026,
         "é" * 513,
         "a\0b",
         pytest.param("\ud800", id="high surrogate"),

@@ -6,7 +6,8 @@ comparison has to encode.
 
 from deltaglider_proxy.storage.errors import KeyRejected
 
-MAX_BYTES = 1024
+MAX_BYTES = 1025
+"""What a client key may have, and one more for the engine's escape."""
 
 _LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)

@@ -126,7 +126,7 @@ async def test_old_or_new(tmp_path: Path, case: str, key: str) -> None:
 
 async def test_the_order_of_operations(tmp_path: Path) -> None:
     recorder = await record(tmp_path / "root", lambda b: nothing(b, "key"), lambda b: put_new(b, "key"))
-    steps = [step for step in recorder.operations if not step[1].startswith(("bucket-", "key-"))]
+    steps = recorder.operations
     assert [steps[0][0], *steps[1:]] == [
         "create",
         ("write", "file"),
@@ -139,7 +139,7 @@ async def test_the_order_of_operations(tmp_path: Path) -> None:
 
 async def test_the_order_of_operations_with_new_directories(tmp_path: Path) -> None:
     recorder = await record(tmp_path / "root", lambda b: nothing(b, "a/b/key"), lambda b: put_new(b, "a/b/key"))
-    steps = [step for step in recorder.operations if not step[1].startswith(("bucket-", "key-"))]
+    steps = recorder.operations
     assert steps[3:] == [
         ("fsync", "file"),
         ("mkdir", "a"),

@@ -241,6 +241,31 @@ async def test_a_cut_off_exchange_is_taken_back_at_the_next_start(tmp_path: Path
         assert left_in_tmp(tmp_path) == []
 
 
+async def test_an_exchange_that_cannot_be_taken_back_now_is_taken_back_at_the_next_start(tmp_path: Path) -> None:
+    files = FailingFiles()
+    async with opened(tmp_path, files) as backend:
+        await backend.create_bucket(BUCKET)
+        old = await put(backend, KEY, b"old", {"dgp": "old"})
+        exchanges = 0
+
+        def fail(_: int, name: str) -> None:
+            nonlocal exchanges
+            if name == "exchange":
+                exchanges += 1
+                if exchanges == 2:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                foreign(tmp_path / BUCKET / KEY, b"foreign")
+
+        files.before = fail
+        with pytest.raises(Uncertain):
+            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+        files.before = lambda *_: None
+    async with opened(tmp_path) as backend:
+        backend.acquire_host()
+        assert await get(backend, KEY) == b"foreign"
+        assert left_in_tmp(tmp_path) == []
+
+
 async def test_a_late_sweep_does_not_undo_newer_writes(tmp_path: Path) -> None:
     files = FailingFiles()
     async with opened(tmp_path, files) as backend:

@@ -34,7 +34,7 @@ class FailingFiles(Files):
 
     @override
     def open(self, dir_fd: int, path: str, flags: int) -> int:
-        if flags & os.O_CREAT and not path.startswith(("bucket-", "key-")):
+        if flags & os.O_EXCL:
             return self._step("create", lambda: super(FailingFiles, self).open(dir_fd, path, flags))
         return super().open(dir_fd, path, flags)
 

@@ -9,7 +9,7 @@ text = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 short = st.text("ab/", max_size=6)
 
 
-@pytest.mark.parametrize(("key", "expected"), [("", False), ("a", True), ("x" * 1024, True), ("x" * 1025, False)])
+@pytest.mark.parametrize(("key", "expected"), [("", False), ("a", True), ("x" * 1025, True), ("x" * 1026, False)])
 def test_length(key: str, expected: bool) -> None:
     assert keys.is_key(key) is expected
 
@@ -21,7 +21,7 @@ def test_is_key_is_what_its_bytes_say(key: str) -> None:
     except UnicodeEncodeError:
         assert not keys.is_key(key)
     else:
-        assert keys.is_key(key) is (0 < len(encoded) <= 1024 and b"\0" not in encoded)
+        assert keys.is_key(key) is (0 < len(encoded) <= 1025 and b"\0" not in encoded)
 
 
 @given(text, text)

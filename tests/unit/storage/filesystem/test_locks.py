@@ -15,7 +15,7 @@ from deltaglider_proxy.telemetry.pool import Pool
 def locks(tmp_path: Path) -> Iterator[Locks]:
     files = Files()
     fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield Locks(files, fd)
+    yield Locks(files, fd, "locks")
     files.close(fd)
 
 

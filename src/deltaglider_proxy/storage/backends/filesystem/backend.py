@@ -34,7 +34,7 @@ from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.backends.filesystem.locks import Locks
 from deltaglider_proxy.storage.backends.filesystem.names import Later, Names
 from deltaglider_proxy.storage.backends.filesystem.reader import FileReader
-from deltaglider_proxy.storage.backends.filesystem.root import open_root
+from deltaglider_proxy.storage.backends.filesystem.root import LOCKS, open_root
 from deltaglider_proxy.storage.backends.filesystem.tree import Tree
 from deltaglider_proxy.storage.backends.filesystem.writer import FileWriter
 from deltaglider_proxy.telemetry.clock import Clock
@@ -78,7 +78,7 @@ class FilesystemBackend:
         self._clock = clock
         self._inline = inline_reads
         self._tree = Tree(self._files, self._root, durable=fsync)
-        self._locks = Locks(self._files, self._root.locks)
+        self._locks = Locks(self._files, self._root.own, LOCKS)
         self._names = Names(self._files, clock, cached_names)
         self._background = Background()
         self._host: int | None = None

@@ -79,36 +79,41 @@ def _drop(files: Files, draft: Draft) -> None:
 
 
 def _exchange(tree: Tree, draft: Draft, record: Record) -> None:
-    """Afterwards the draft's name holds what is to be dropped."""
+    """Afterwards the draft's name holds what is to be dropped, except after Uncertain."""
     files = tree.files
+    parent = -1
     try:
         parent = files.open(tree.root.fd, record.parent, DIRECTORY)
-    except FileNotFoundError as error:
-        raise ConditionFailed("another program removed the directory at this moment") from error
-    try:
         files.exchange(draft.directory, draft.name, parent, record.leaf)
-        came_out = _identity(files, draft.directory, draft.name)
-        if came_out != record.expected:
-            _put_back(files, draft, parent, record, came_out)
+        try:
+            replaced = _settle(files, draft, parent, record)
+        except OSError as error:
+            raise Uncertain(f"cut off between two exchanges: {error.strerror}; the next start ends it") from error
+        if not replaced:
             raise ConditionFailed("another program changed the file at this moment")
         tree.sync(parent)
     except FileNotFoundError as error:
-        # Deleted by another program, now or while its file was out: in both cases the name is meant to hold nothing.
-        raise ConditionFailed("another program deleted the file at this moment") from error
+        raise ConditionFailed("another program removed the file at this moment") from error
     finally:
-        files.close(parent)
+        if parent >= 0:
+            files.close(parent)
 
 
-def _put_back(files: Files, draft: Draft, parent: int, record: Record, stranger: str) -> None:
-    """Exchange again. What comes out now must be what went in; else somebody renamed a newer file to the name
-    meanwhile, and that goes back in turn.
+def _settle(files: Files, draft: Draft, parent: int, record: Record) -> bool:
+    """Whether what came out is what was expected. If not, exchange again: what comes out then must be what went in;
+    else somebody renamed a newer file to the name meanwhile, and that one goes back in turn.
     """
-    inside, outside = record.ours, stranger  # what the name should hold, and what the draft's name does
+    inside, outside = record.ours, _identity(files, draft.directory, draft.name)
+    if outside == record.expected:
+        return True
     while True:
-        files.exchange(draft.directory, draft.name, parent, record.leaf)
+        try:
+            files.exchange(draft.directory, draft.name, parent, record.leaf)
+        except FileNotFoundError:
+            return False  # deleted by another program, so the name is meant to hold nothing
         came_out = _identity(files, draft.directory, draft.name)
         if came_out == inside:
-            return
+            return False
         inside, outside = outside, came_out
 
 
@@ -169,7 +174,10 @@ def _decode(data: bytes) -> Record | None:
 
 
 def _identity(files: Files, dir_fd: int, name: str) -> str:
-    fd = files.open(dir_fd, name, READ)
+    try:
+        fd = files.open(dir_fd, name, READ)
+    except PermissionError:
+        return generations.etag(files.stat_at(dir_fd, name), b"unreadable, so not ours")
     try:
         return generations.etag(files.stat(fd), files.get_xattr(fd, generations.ATTRIBUTE) or b"")
     finally:

@@ -217,6 +217,9 @@ class Files:
     def free_blocks(self, fd: int) -> int:
         return os.fstatvfs(fd).f_bavail
 
-    def lock(self, fd: int, *, exclusive: bool, wait: bool) -> None:
-        """Hold a lock until the descriptor is closed; BlockingIOError if it is taken and `wait` is false."""
-        fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))
+    def lock(self, fd: int, byte: int, *, exclusive: bool, wait: bool) -> None:
+        """Lock one byte of a file until the descriptor is closed. BlockingIOError if it is taken, unless `wait`."""
+        kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+        fcntl.fcntl(
+            fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, byte, 1, 0)
+        )

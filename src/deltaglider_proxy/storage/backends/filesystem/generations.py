@@ -28,7 +28,9 @@ def is_object(status: os.stat_result) -> bool:
 
 
 def describe(files: Files, fd: int, key: str, status: os.stat_result | None = None) -> Stored:
-    """Raises Unavailable if the metadata cannot be read: without it, a container would pass for a client's bytes."""
+    """Raises Unavailable if the metadata cannot be read: without it, what a caller has encoded would pass
+    for plain bytes.
+    """
     status = status or files.stat(fd)
     attribute = files.get_xattr(fd, ATTRIBUTE) or b""
     metadata = decode(attribute)

@@ -1,6 +1,6 @@
 """One server per root: the lock that says so, and what an earlier server left behind.
 
-Locks of flock(2) do not reach from one host to another, so two servers on one shared directory would not exclude each
+File locks do not reach reliably from one host to another, so two servers on one shared directory would not exclude each
 other. The first process of a server takes the lock for all its workers, before they start; then nothing in `tmp` or
 `trash` belongs to anybody.
 """
@@ -19,7 +19,7 @@ def take(files: Files, root: Root) -> int:
     """Lock the root and return the descriptor that holds the lock. Raises RootUnusable."""
     fd = files.open(root.own, HOST_LOCK, LOCK)
     try:
-        files.lock(fd, exclusive=True, wait=False)
+        files.lock(fd, 0, exclusive=True, wait=False)
     except BlockingIOError:
         files.close(fd)
         raise RootUnusable(

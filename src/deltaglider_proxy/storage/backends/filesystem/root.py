@@ -1,7 +1,7 @@
 """The directory that everything lives in, and our own directories at its top.
 
-Those hold what must not be in a bucket: `tmp` for files under construction, `trash` for deleted buckets, `locks` for
-the stripes, and `host.lock`. They are on the root's file system, so that a rename from them is one step.
+They hold what must not be in a bucket: `tmp` files under construction, `trash` deleted buckets; beside them lie the
+files `locks` and `host.lock`. They are on the root's file system, so that a rename from them is one step.
 """
 
 import errno
@@ -15,11 +15,11 @@ from typing import Final
 from deltaglider_proxy.storage.backends.filesystem import paths
 from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
-from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, Files
-from deltaglider_proxy.storage.backends.filesystem.locks import make_stripes
+from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, LOCK, Files
 from deltaglider_proxy.storage.errors import DiskFull, StorageError
 
 HOST_LOCK: Final = "host.lock"
+LOCKS: Final = "locks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ class Root:
     own: int
     tmp: int
     trash: int
-    locks: int
 
     def close(self, files: Files) -> None:
-        for fd in (self.fd, self.own, self.tmp, self.trash, self.locks):
+        for fd in (self.fd, self.own, self.tmp, self.trash):
             files.close(fd)
 
 
@@ -48,8 +47,8 @@ def open_root(files: Files, path: Path) -> Root:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             undo.callback(files.close, fd)
             own = _directory(files, fd, paths.RESERVED, undo)
-            root = Root(path, fd, own, *(_directory(files, own, name, undo) for name in ("tmp", "trash", "locks")))
-            make_stripes(files, root.locks)
+            root = Root(path, fd, own, *(_directory(files, own, name, undo) for name in ("tmp", "trash")))
+            files.close(files.open(own, LOCKS, LOCK))
             files.fsync(own)
             files.fsync(fd)
         except OSError as error:
