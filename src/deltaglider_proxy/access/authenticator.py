@@ -30,7 +30,7 @@ class Authenticator:
     ) -> None:
         self._credentials = credentials
         self._skew = skew
-        self._replay = replay or ReplayWindow(2.0)
+        self._replay = replay if replay is not None else ReplayWindow(2.0)
 
     @property
     def is_open(self) -> bool:

@@ -106,7 +106,7 @@ class Engine:
     @translated
     async def set_tags(self, bucket: str, key: str, tagging: Mapping[str, str]) -> None:
         info = await self._getter.head(bucket, key)
-        await tags.write(self.ctx, bucket, key, info.etag, info.modified, tagging)
+        await tags.write(self.ctx, bucket, tags.place(info), tagging)
 
     @translated
     async def create_upload(

@@ -136,8 +136,7 @@ class Collector:
             mark = marks.mark_of(stored)
             named: set[str] = set()
             if key is not None:
-                info = marks.describe(stored, key)
-                named.add(tags.tags_key(key, info.etag, info.modified))
+                named.add(tags.place(marks.describe(stored, key)))
             if mark is None:
                 return named
             if mark.side is not None:

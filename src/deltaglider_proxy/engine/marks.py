@@ -5,7 +5,6 @@ id, and what a client must be told that the stored bytes do not say. What does n
 object, written before, that the mark names.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import orjson
@@ -18,7 +17,6 @@ _USER = "x-amz-meta-"
 _MARK = "x-amz-meta-dgp"
 _ESCAPE = "-c"
 _MARK_LIMIT = 200
-_FOREIGN_ETAG_SALT = b"dg-unmanaged-etag-v1\0"
 
 
 class UnknownMark(Exception):
@@ -39,6 +37,8 @@ class Mark:
     part_sizes: tuple[int, ...] = ()
     side: str | None = None
     """Random name below `names.SIDES`."""
+    origin: str | None = None
+    """The id that the object was written under; None: this one."""
 
 
 def encode_mark(mark: Mark) -> str:
@@ -51,6 +51,8 @@ def encode_mark(mark: Mark) -> str:
         words.append(f"t={mark.modified_ms}")
     if mark.side is not None:
         words.append(f"x={mark.side}")
+    if mark.origin is not None:
+        words.append(f"o={mark.origin}")
     if mark.checksum is not None:
         words.append(f"c={mark.checksum.algorithm}:{mark.checksum.type[0]}:{mark.checksum.value}")
     if mark.part_sizes:
@@ -74,6 +76,7 @@ def decode_mark(text: str) -> Mark:
         _checksum(fields["c"]) if "c" in fields else None,
         _unpack_sizes(fields["p"]) if "p" in fields else (),
         fields.get("x"),
+        fields.get("o"),
     )
 
 
@@ -106,6 +109,11 @@ def mark_of(stored: Stored) -> Mark | None:
     """Our mark; None for an object that somebody else placed there."""
     text = (stored.metadata or {}).get(_MARK)
     return decode_mark(text) if text is not None else None
+
+
+def has_side(metadata: Metadata) -> bool:
+    """Whether an object that is stored with this metadata needs a side object."""
+    return decode_mark(metadata[_MARK]).side is not None
 
 
 def pack(attributes: Attributes, mark: Mark, limit: int) -> tuple[Metadata, bytes | None]:
@@ -161,12 +169,14 @@ def describe(stored: Stored, key: str, side: bytes | None = None) -> ObjectInfo:
         kind=mark.kind,
         stored_size=stored.size,
         object_id=mark.object_id,
+        origin=mark.origin or mark.object_id,
         generation=stored.etag,
     )
 
 
-def _bytes(metadata: Mapping[str, str]) -> int:
-    return sum(len(n) + len(v.encode()) for n, v in metadata.items())
+def _bytes(metadata: Metadata) -> int:
+    """As JSON, which is how a file system keeps it and never less than the names and values alone."""
+    return len(orjson.dumps(dict(metadata)))
 
 
 def _escape(name: str) -> str:

@@ -58,6 +58,8 @@ class ObjectInfo:
     stored_size: int = 0
     object_id: str = ""
     """128 random bits in hex that name this very object; empty for objects that we did not write."""
+    origin: str = ""
+    """The id that it was written under: promotion gives another id and keeps this."""
     generation: str = ""
     """The backend's ETag."""
 

@@ -5,6 +5,7 @@ key whose id begins so is the success of this upload: repeats are harmless, and 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -36,7 +37,16 @@ MAX_PARTS = 10_000
 _SHARED = 16
 """Hex digits of an upload id that begin the ids of the objects it makes."""
 
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
 Verify = Callable[[Sequence[PartInfo]], Checksum | None]
+
+
+def _raw(etag: str) -> bytes:
+    """The bytes that a part gives to the ETag of the whole. A backend that encrypts, or takes a large part in pieces,
+    answers with an ETag that is no MD5.
+    """
+    return bytes.fromhex(etag) if _MD5.fullmatch(etag) else etag.encode()
 
 
 class _AlreadyDone(Exception):
@@ -152,7 +162,7 @@ class Multipart:
         ctx = self._ctx
         total = sum(part.info.size for part in chosen)
         held = sum(part.stored.size for part in chosen)
-        digest = hashlib.md5(b"".join(bytes.fromhex(p.info.etag) for p in chosen), usedforsecurity=False)
+        digest = hashlib.md5(b"".join(_raw(p.info.etag) for p in chosen), usedforsecurity=False)
         mark = Mark(
             upload.upload_id[:_SHARED] + names.random_id()[_SHARED:],
             Kind.IDENTITY,

@@ -5,6 +5,7 @@ the smaller way of storing it is committed. Nothing is visible before every dige
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
@@ -158,8 +159,9 @@ class Putter:
             mark = self.mark(target, Kind.IDENTITY, body, intake)
             began = ctx.clock.monotonic() if late else began
             metadata = await self.metadata(target, mark) if late else None
-            await self.tag(target, mark)
-            stored = await self._commit(writer, target, metadata, began)
+            await self.tag(target)
+            until = self._good_until(target, begun if metadata is None else metadata, began)
+            stored = await self._commit(writer, target, metadata, until)
         finally:
             await writer.abort()
         return self._told(stored, target, mark), stored
@@ -217,11 +219,11 @@ class Putter:
         """
         began = self._ctx.clock.monotonic()
         metadata = await self.metadata(target, mark)
-        await self.tag(target, mark)
+        await self.tag(target)
         writer = await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size)
         try:
             await fill(writer)
-            return await self._commit(writer, target, None, began, permit)
+            return await self._commit(writer, target, None, self._good_until(target, metadata, began), permit)
         finally:
             await writer.abort()
 
@@ -230,7 +232,7 @@ class Putter:
         ctx = self._ctx
         bucket, key = target.bucket, target.storage_key
         metadata = await self.metadata(target, mark)
-        await self.tag(target, mark)
+        await self.tag(target)
 
         def change(condition: Condition) -> Awaitable[Stored]:
             return ctx.backend.compose(bucket, key, pieces, metadata, condition, pin)
@@ -245,21 +247,28 @@ class Putter:
         writer: Writer,
         target: Target,
         metadata: Metadata | None,
-        began: float,
+        until: float,
         permit: references.Permit | None = None,
     ) -> Stored:
-        """`began`: monotonic clock from before what lies beside the object was written."""
+        """`until`: monotonic clock, the end of the time in which the object may become visible."""
         ctx = self._ctx
 
         async def check() -> None:
-            # Until the object names them, collection takes its side object and tags for garbage.
-            if ctx.clock.monotonic() - began >= ctx.settings.gc_grace / 2:
+            if ctx.clock.monotonic() >= until:
                 raise errors.Unavailable("the upload took longer than half of advanced.gc_grace; try it again")
             if permit is not None:
                 await permit.check()
 
         key, object_id = target.storage_key, target.object_id
         return await commit.commit(ctx, writer, target.bucket, key, object_id, target.precondition, metadata, check)
+
+    def _good_until(self, target: Target, metadata: Metadata, began: float) -> float:
+        """Until an object names its side object and tags, collection takes them for garbage; both were written after
+        `began`.
+        """
+        if not target.attributes.tags and not marks.has_side(metadata):
+            return math.inf
+        return began + self._ctx.settings.gc_grace / 2
 
     def mark(self, target: Target, kind: Kind, body: Body, intake: Intake) -> Mark:
         """The mark of a body that has arrived; raises what the body's own verification raises."""
@@ -268,18 +277,19 @@ class Putter:
         now = round(self._ctx.clock.now() * 1000)
         return Mark(target.object_id, kind, intake.size, digests["md5"].hex(), now, checksum)
 
-    async def tag(self, target: Target, mark: Mark) -> None:
+    async def tag(self, target: Target) -> None:
         """Write the tags of an object that is about to be committed."""
-        if target.attributes.tags and mark.etag is not None and mark.modified_ms is not None:
-            modified = mark.modified_ms / 1000
-            key = names.to_client(target.storage_key) or ""
-            await tags.write(self._ctx, target.bucket, key, mark.etag, modified, target.attributes.tags)
+        if target.attributes.tags:
+            await tags.write(self._ctx, target.bucket, tags.place_of(target.object_id), target.attributes.tags)
 
     async def metadata(self, target: Target, mark: Mark) -> Metadata:
         """What to store beside the bytes; what does not fit there is written to a side object first."""
-        limit = self._ctx.backend.capabilities.max_metadata
+        capabilities = self._ctx.backend.capabilities
+        if mark.kind is Kind.IDENTITY and not capabilities.listing_has_metadata:
+            # A listing shows what the backend says of the bytes, so HEAD must say no more. The ETag of parts is kept.
+            mark = replace(mark, size=None, modified_ms=None, etag=mark.etag if mark.part_sizes else None)
         side = names.random_id()
-        metadata, overflow = marks.pack(target.attributes, replace(mark, side=side), limit)
+        metadata, overflow = marks.pack(target.attributes, replace(mark, side=side), capabilities.max_metadata)
         if overflow is not None:
             await commit.put_internal(self._ctx, target.bucket, marks.side_key(side), overflow)
         return metadata

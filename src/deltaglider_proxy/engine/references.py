@@ -288,6 +288,7 @@ async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None
     rewritten = replace(
         mark,
         object_id=object_id,
+        origin=info.origin,
         kind=Kind.DELTA,
         size=info.size,
         etag=info.etag,

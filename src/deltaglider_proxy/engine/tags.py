@@ -1,7 +1,7 @@
 """Tags lie beside their object and never rewrite it.
 
-They are named after what the object is to clients (key, ETag, time), which promotion and re-encoding keep, and an
-overwrite changes.
+They are named after the id that the object was written under, which is known before the object is and which promotion
+keeps; those of an object that we did not write, after what it is to clients.
 """
 
 import hashlib
@@ -17,15 +17,21 @@ from deltaglider_proxy.storage import errors as storage
 _COUNT = "x-amz-meta-count"
 
 
-def tags_key(key: str, etag: str, modified: float) -> str:
-    """Where the tags of the object lie that clients see with this ETag and time."""
-    identity = f"{key}\0{etag}\0{round(modified * 1000)}"
+def place_of(origin: str) -> str:
+    """Where the tags of the object lie that is, or will be, written under this id."""
+    return names.TAGS + origin
+
+
+def place(info: ObjectInfo) -> str:
+    if info.origin:
+        return place_of(info.origin)
+    identity = f"{info.key}\0{info.etag}\0{round(info.modified * 1000)}"
     return names.TAGS + hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
 
 
 async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
     try:
-        reader = await ctx.backend.open(bucket, tags_key(info.key, info.etag, info.modified))
+        reader = await ctx.backend.open(bucket, place(info))
     except storage.NoSuchKey:
         return {}
     try:
@@ -37,18 +43,17 @@ async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
 
 async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
     """How many tags the object has."""
-    place = tags_key(info.key, info.etag, info.modified)
+    key = place(info)
     try:
-        stored = ctx.backend.head_now(bucket, place) or await ctx.backend.head(bucket, place)
+        stored = ctx.backend.head_now(bucket, key) or await ctx.backend.head(bucket, key)
     except storage.NoSuchKey:
         return 0
     return int((stored.metadata or {}).get(_COUNT, "0"))
 
 
-async def write(ctx: Context, bucket: str, key: str, etag: str, modified: float, tags: Mapping[str, str]) -> None:
-    """Replace all tags; none at all removes the object that holds them."""
-    place = tags_key(key, etag, modified)
+async def write(ctx: Context, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+    """Replace all tags at a place; none at all removes the object that holds them."""
     if tags:
-        await commit.put_internal(ctx, bucket, place, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
+        await commit.put_internal(ctx, bucket, key, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
     else:
-        await commit.delete_internal(ctx, bucket, place)
+        await commit.delete_internal(ctx, bucket, key)

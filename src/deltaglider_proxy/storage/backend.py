@@ -2,8 +2,8 @@
 
 Guarantees of every implementation, checked by one suite in `tests/contract`:
 
-* A key is 1 to 1025 bytes of UTF-8 without NUL (a client's 1024, and one for an escape). Keys are compared and listed by their bytes; each is an object
-  of its own.
+* A key is 1 to 1025 bytes of UTF-8 without NUL (a client's 1024, and one for an escape). Keys are compared and listed
+  by their bytes; each is an object of its own.
 * An object changes as a whole, data and metadata together, at one moment: readers see the old or the new one.
 * When a mutation returns, it is durable and every later call, from any process, sees it.
 * When a mutation raises `Uncertain`, it may have taken effect or may still do so; any other error means it did nothing

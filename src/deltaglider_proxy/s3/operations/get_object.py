@@ -77,7 +77,7 @@ def _range(call: Call, info: ObjectInfo) -> tuple[int, int, bool]:
         if header is not None:
             raise S3Error(Code.InvalidRequest, "Cannot specify both Range header and partNumber query parameter")
         start, stop = ranges.parse_part_range(number, info.part_sizes, info.size)
-        return start, stop, True
+        return start, stop, start < stop
     if header is None or not if_range_holds(call.header(b"if-range"), info.etag, info.modified):
         return 0, info.size, False
     found = ranges.parse_range(header, info.size)

@@ -73,7 +73,7 @@ def kept_checksum(expected: Expected, digests: Digests, trailers: Mapping[str, s
 async def read_document(call: Call) -> bytes:
     """The body of an operation that takes a small document, whole and verified."""
     framing = parse_framing(call.request.headers)
-    expected = parse_expected(call.request.headers)
+    expected = parse_expected(call.request.headers, values_count=not call.operation.checksum_of_result)
     trailers: dict[str, str] = {}
     if framing is None:
         document = await call.body.read(call.operation.body_limit)

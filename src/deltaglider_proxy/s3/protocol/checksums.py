@@ -87,11 +87,13 @@ class Expected:
 _NOTHING = Expected()
 
 
-def parse_expected(headers: Headers) -> Expected:
-    """Raises InvalidDigest, InvalidRequest, NotImplemented."""
-    value = _value(headers)
+def parse_expected(headers: Headers, *, values_count: bool = True) -> Expected:
+    """`values_count`: the checksum headers, if any, are about this body. Raises InvalidDigest, InvalidRequest,
+    NotImplemented.
+    """
+    value = _value(headers) if values_count else None
     announced = _announced(headers)
-    declared = headers.get(b"x-amz-sdk-checksum-algorithm")
+    declared = headers.get(b"x-amz-sdk-checksum-algorithm") if values_count else None
     if value is not None and announced is not None:
         raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple were found.")
     algorithm = value[0] if value is not None else announced

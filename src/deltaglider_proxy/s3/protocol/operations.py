@@ -53,6 +53,8 @@ class Operation:
     """Headers that must be there."""
     body: BodyKind = BodyKind.NONE
     body_limit: int = 0
+    checksum_of_result: bool = False
+    """The checksum headers are about the object that comes of it, not about the body."""
     source_action: Action | None = None
     """What the caller must be allowed to do with the object that `x-amz-copy-source` names."""
     absent: Code | None = None
@@ -221,6 +223,7 @@ _OBJECT = [
         (),
         _XML,
         _COMPLETE_LIMIT,
+        checksum_of_result=True,
     ),
     Operation("AbortMultipartUpload", "DELETE", Level.OBJECT, "delete", "abort_multipart_upload", ("uploadId",)),
     Operation("ListParts", "GET", Level.OBJECT, "read", "list_parts", ("uploadId",)),

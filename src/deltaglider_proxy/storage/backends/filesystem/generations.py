@@ -1,11 +1,13 @@
 """One generation of an object: a regular file's bytes and the attribute that holds its metadata.
 
-The storage ETag is a hash of the inode, the time of the last write, the size and the metadata. The time of the last
-change of status is left out: it moves when only a name of the file does.
+The storage ETag of what has metadata is a hash of the inode, the time of the last write, the size and the metadata. The
+time of the last change of status is left out: it moves when only a name of the file does.
 """
 
+import hashlib
 import os
 import stat
+import struct
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,6 +18,8 @@ from deltaglider_proxy.storage.backend import Metadata, Stored
 from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.errors import MetadataTooLarge, Unavailable
 
+_FOREIGN: Final = struct.Struct("<QqI")
+_EMPTY: Final = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 _STRINGS: Final[frozenset[type]] = frozenset({str})
 ATTRIBUTE: Final = "user.dgp"
 MAX_METADATA: Final = 3500
@@ -40,8 +44,19 @@ def describe(files: Files, fd: int, key: str, status: os.stat_result | None = No
 
 
 def etag(status: os.stat_result, attribute: bytes) -> str:
+    if not attribute:
+        return _foreign_etag(status)
     prefix = b"%d %d %d " % (status.st_ino, status.st_mtime_ns, status.st_size)
     return xxhash.xxh3_128_hexdigest(prefix + attribute)
+
+
+def _foreign_etag(status: os.stat_result) -> str:
+    """Of a file that somebody else placed: what clients of earlier proxies over the same directory have been told."""
+    if not status.st_size:
+        return _EMPTY
+    seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
+    fields = _FOREIGN.pack(status.st_size, seconds, nanoseconds)
+    return hashlib.sha256(b"dg-unmanaged-etag-v1\0" + fields).digest()[:16].hex()
 
 
 def encode(metadata: Metadata) -> bytes:
