@@ -27,6 +27,7 @@ from deltaglider_proxy.engine.model import (
     UploadInfo,
 )
 from deltaglider_proxy.engine.put import Putter, Target
+from deltaglider_proxy.engine.staging import Staging
 from deltaglider_proxy.engine.uploads import StagedPart
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Piece, Stored, Writer
@@ -59,9 +60,11 @@ class Multipart:
         self._ctx = ctx
         self._getter = getter
         self._putter = putter
+        self._staging = Staging(ctx)
 
     async def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body) -> PartInfo:
         upload = await uploads.load(self._ctx, bucket, key, upload_id)
+        await self._staging.admit(bucket, body.size or 0)
         # Listed before this part is visible, so that of two at once they do not remove each other.
         earlier = await uploads.part_keys(self._ctx, bucket, upload_id, number)
         info = await self._putter.stage(bucket, upload.key, names.part(upload_id, number), body)

@@ -1,0 +1,37 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from deltaglider_proxy.engine.context import Context, Events
+from deltaglider_proxy.engine.engine import Engine
+from deltaglider_proxy.engine.errors import TooManyUploads
+from deltaglider_proxy.engine.model import Attributes, Body
+from deltaglider_proxy.engine.settings import EngineSettings
+from deltaglider_proxy.storage.backends.memory import MemoryBackend
+from deltaglider_proxy.telemetry.clock import ManualClock
+from deltaglider_proxy.telemetry.pool import Pool
+from deltaglider_proxy.telemetry.tasks import Background
+
+
+async def chunks(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def test_parts_may_take_so_much_together_and_aborted_ones_give_it_back(tmp_path: Path) -> None:
+    clock, pool, codec_pool = ManualClock(), Pool(2), Pool(1)
+    settings = EngineSettings(tmp_path, tmp_path / "spool", max_staged_bytes=2500)
+    engine = Engine(Context(MemoryBackend(clock), settings, clock, pool, codec_pool, Events(), Background()))
+    await engine.create_bucket("bucket")
+    first = await engine.create_upload("bucket", "key", Attributes(), None, None)
+    for number in (1, 2):
+        await engine.put_part("bucket", "key", first, number, Body(chunks(bytes(1000)), 1000))
+    with pytest.raises(TooManyUploads):
+        await engine.put_part("bucket", "key", first, 3, Body(chunks(bytes(1000)), 1000))
+    await engine.abort_upload("bucket", "key", first)
+    clock.advance(11)
+    second = await engine.create_upload("bucket", "key", Attributes(), None, None)
+    await engine.put_part("bucket", "key", second, 1, Body(chunks(bytes(1000)), 1000))
+    await engine.close()
+    pool.close()
+    codec_pool.close()
