@@ -9,8 +9,12 @@ from tests.support.server import Server
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests that need nothing special of it; each has its own bucket."""
-    with Server(tmp_path_factory.mktemp("server"), environment={"DGP_DEBUG_HEADERS": "true"}) as running:
+    """One server for all tests that need nothing special of it; each has its own bucket.
+
+    The SDK signs two equal calls within a second equally; that they then count as a replay is not what most tests test.
+    """
+    environment = {"DGP_DEBUG_HEADERS": "true", "DGP_REPLAY_WINDOW_SECS": "0"}
+    with Server(tmp_path_factory.mktemp("server"), environment=environment) as running:
         yield running
 
 

@@ -66,8 +66,9 @@ class Signer:
         values = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
         names = ";".join(sorted(values))
         lines = "".join(f"{name}:{values[name]}\n" for name in sorted(values))
-        pairs = sorted(pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair)
-        request = "\n".join((method, path, "&".join(pairs), lines, names, payload))
+        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
+        canonical = "&".join(f"{name}={value}" for name, value in pairs)
+        request = "\n".join((method, path, canonical, lines, names, payload))
         return names, self.finish("AWS4-HMAC-SHA256", at, hashlib.sha256(request.encode()).hexdigest())
 
     def finish(self, algorithm: str, at: str, *rest: str) -> str:

@@ -69,15 +69,7 @@ class Server:
         return self.root / "data"
 
     def start(self) -> None:
-        access = "  authentication: none" if self.open_access else _PAIR
-        config = self.root / "deltaglider_proxy.yaml"
-        text = _CONFIG.format(root=self.root, access=access, port=self.port, max_object_size=self.max_object_size)
-        config.write_text(text)
-        clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
-        clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0", **self.environment}
-        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.root, env=clean, stdout=log, stderr=subprocess.STDOUT)
+        self.process = self._spawn()
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -86,6 +78,26 @@ class Server:
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.03)
         raise RuntimeError(f"the server did not start ({self.process.poll()}): {self.log.read_text()[-3000:]}")
+
+    def refused_start(self) -> tuple[int, str]:
+        """Start where something is in the way: the exit code and the log."""
+        process = self._spawn()
+        try:
+            return process.wait(START_SECONDS), self.log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        access = "  authentication: none" if self.open_access else _PAIR
+        config = self.root / "deltaglider_proxy.yaml"
+        text = _CONFIG.format(root=self.root, access=access, port=self.port, max_object_size=self.max_object_size)
+        config.write_text(text)
+        clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
+        clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0", **self.environment}
+        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=self.root, env=clean, stdout=log, stderr=subprocess.STDOUT)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None

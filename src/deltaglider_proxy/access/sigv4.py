@@ -190,7 +190,7 @@ def _verify_header(
     now: float,
     skew: float,
 ) -> Verified:
-    if not authorization.startswith(ALGORITHM + b" "):
+    if authorization.partition(b" ")[0] != ALGORITHM:
         if authorization.startswith(b"AWS4-"):
             raise AccessError(Reason.UNSUPPORTED_ALGORITHM, "Only the algorithm AWS4-HMAC-SHA256 is implemented.")
         raise _unsupported_scheme()

@@ -17,6 +17,7 @@ from deltaglider_proxy.codecs.container import Codec, Frame, Index
 from deltaglider_proxy.engine import errors
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCache
+from deltaglider_proxy.engine.reference_facts import PIECE, piece_numbers
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
 from deltaglider_proxy.storage.backend import Reader
 from deltaglider_proxy.storage.errors import NoSuchBucket, NoSuchKey
@@ -38,15 +39,15 @@ class Layout:
 
 async def read_layout(ctx: Context, reader: Reader) -> Layout:
     """The layout of the container that `reader` has open. Raises Corrupt."""
+    reason = ""
     for attempt in (1, 2):
         try:
             return await _read_layout(reader)
-        except container.UnknownFormat as error:
-            raise errors.Corrupt(f"not a container of a known format: {error}") from error
         except container.Broken as error:
             ctx.events.integrity_failed()
             _log.error("the index of a container fails a check", attempt=attempt, reason=str(error))
-    raise errors.Corrupt("the index of a container is damaged")
+            reason = str(error)
+    raise errors.Corrupt(f"the index of a container is damaged, or of a later format: {reason}")
 
 
 async def _read_layout(reader: Reader) -> Layout:
@@ -139,9 +140,11 @@ class Decoder:
                     data = await ctx.codec_pool.run(frames.decode, frame, payload, opened.read if opened else None)
             except TimeoutError as error:
                 raise errors.Busy("decoding a frame took longer than codec_timeout_secs") from error
-            except zstd.BrokenFrame as error:
+            except (zstd.BrokenFrame, errors.Corrupt) as error:
                 ctx.events.integrity_failed()
                 _log.error("a frame fails a check", attempt=attempt, reason=str(error), key=self._reader.stored.key)
+                if opened is not None:
+                    await opened.recheck(frame.ranges)
                 continue
             ctx.events.decoded(ctx.clock.monotonic() - began)
             return data
@@ -173,10 +176,11 @@ class Decoder:
         await opened.ensure(ranges)
         self.cache_hit = opened.hit and self.cache_hit is not False
 
-    async def copied(self, opened: OpenReference, start: int, length: int) -> bytearray:
-        """A part of the reference, as it is."""
-        await self.ensure(opened, [(start, length)])
-        return await self._ctx.pool.run(opened.read, [(start, length)])
+    async def copied(self, opened: OpenReference, number: int) -> memoryview:
+        """A piece of the reference, as it is: nothing but its own digest says that it is right."""
+        piece = await opened.piece(number)
+        self.cache_hit = opened.hit and self.cache_hit is not False
+        return memoryview(piece)
 
 
 @dataclass(slots=True)
@@ -225,9 +229,12 @@ class _Copied:
     async def chunks(self) -> AsyncIterator[bytes | memoryview]:
         at = 0
         for begin, length in self.frame.ranges:
-            first, last = max(self.start - at, 0), min(self.stop - at, length)
-            for offset in range(first, last, _STEP):
-                yield memoryview(await self.decoder.copied(self.opened, begin + offset, min(_STEP, last - offset)))
+            first, last = begin + max(self.start - at, 0), begin + min(self.stop - at, length)
+            for number in piece_numbers([(first, last - first)]) if first < last else ():
+                origin = number * PIECE
+                piece = (await self.decoder.copied(self.opened, number))[: last - origin]
+                for offset in range(max(first - origin, 0), len(piece), _STEP):
+                    yield piece[offset : offset + _STEP]
             at += length
 
     def close(self) -> None:

@@ -142,7 +142,8 @@ class Encoder:
         data = self.plain.map(start, stop)
         facts = self._opened.facts
         ranges = await ctx.codec_pool.run(windows.choose, data, facts.index, facts.size)
-        await self._opened.ensure(ranges)
+        # A delta against damaged bytes would be lost with them, so kept pieces are checked each time.
+        await self._opened.recheck(ranges)
         result = await ctx.codec_pool.run(frames.encode, data, ranges, self._opened.read)
         self._seconds += ctx.clock.monotonic() - began
         return result

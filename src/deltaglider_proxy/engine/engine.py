@@ -33,7 +33,9 @@ class Engine:
     def __init__(self, ctx: Context) -> None:
         settings = ctx.settings
         self.ctx = ctx
-        self.cache = ReferenceCache(settings.cache_dir, settings.cache_bytes, ctx.backend, ctx.pool)
+        self.cache = ReferenceCache(
+            settings.cache_dir, settings.cache_bytes, ctx.backend, ctx.pool, ctx.events.integrity_failed
+        )
         self.collector = Collector(ctx)
         spool = Spool(settings.spool_dir)
         self._facts = Facts(ctx, settings.cache_dir / "facts.db", settings.metadata_cache_bytes, settings.index_bytes)

@@ -10,6 +10,7 @@ from deltaglider_proxy.engine.marks import Mark
 from deltaglider_proxy.engine.model import Kind, ObjectInfo
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
+from deltaglider_proxy.engine.translate import translated_stream
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Reader
 
@@ -97,8 +98,8 @@ class OpenObject:
 
     def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
         if self._decoder is not None:
-            return self._decoder.stream(start, stop)
-        return self.reader.chunks(start, stop)
+            return translated_stream(self._decoder.stream(start, stop))
+        return translated_stream(self.reader.chunks(start, stop))
 
     @property
     def cache_hit(self) -> bool | None:

@@ -20,6 +20,18 @@ async def list_objects(
     """At most `limit` entries that sort after the client's name `after`."""
     if limit <= 0:
         return Listing((), truncated=False)
+    while True:
+        page, last = await _page(ctx, facts, bucket, prefix, after, limit, delimiter)
+        # A page of objects that were deleted while they were looked at says nothing about where to go on.
+        if page.entries or not page.truncated:
+            return page
+        after = last
+
+
+async def _page(
+    ctx: Context, facts: Facts, bucket: str, prefix: str, after: str, limit: int, delimiter: str
+) -> tuple[Listing, str]:
+    """A page, and the name of its last entry, shown or not."""
     visible = await ctx.backend.list(bucket, prefix, after, limit, delimiter, names.HIDDEN)
     entries = list(visible.entries)
     truncated = visible.truncated
@@ -36,7 +48,7 @@ async def list_objects(
             shown.append(entry)
         elif entry.key in described:
             shown.append(described[entry.key])
-    return Listing(tuple(shown), truncated)
+    return Listing(tuple(shown), truncated), _name(entries[-1]) if entries else after
 
 
 def _may_hold_escaped(prefix: str, after: str, entries: Sequence[Stored | str], *, truncated: bool) -> bool:

@@ -4,6 +4,9 @@ One folder per reference: `state` has one byte per piece (1: verified), `data` t
 backend's objects are local files there is no `data`: pieces are read in place. All processes map the same `state`, so
 a piece is fetched and verified once. The budget counts verified pieces; whoever exceeds it removes the references that
 were used longest ago and that nobody has open, which a shared lock on `state` tells.
+
+A kept piece is as mortal as any file: `state` may outlive `data` when the host dies, and disks rot. So what goes to a
+client without another check is checked each time, and what a frame was wrongly decoded with is checked again.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ import mmap
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,7 +38,11 @@ _FACTS_BUDGET = 64 << 20
 
 
 class ReferenceCache:
-    def __init__(self, directory: Path, budget: int, backend: Backend, pool: Pool) -> None:
+    def __init__(
+        self, directory: Path, budget: int, backend: Backend, pool: Pool, damaged: Callable[[], None] = lambda: None
+    ) -> None:
+        """`damaged` is called when bytes fail a check, kept or fetched."""
+        self.damaged = damaged
         self._directory = directory / "refs"
         self._directory.mkdir(parents=True, exist_ok=True)
         self.budget = budget
@@ -86,11 +93,13 @@ class ReferenceCache:
                 if facts.size == reference.size and facts.sha256 == names.sha256_of(reference.name):
                     return facts
             except reference_facts.BrokenFacts as error:
+                self.damaged()
                 _log.warning("broken facts", bucket=bucket, reference=reference.name, reason=str(error))
             finally:
                 await beside.close()
         facts = await build_facts(reader, self._pool)
         if facts.sha256 != names.sha256_of(reference.name):
+            self.damaged()
             raise Corrupt(f"reference {reference.name} does not have the bytes that its name says")
         return facts
 
@@ -185,6 +194,7 @@ class OpenReference:
                 piece = await self._reader.read(start, start + PIECE)
                 if await self._pool.run(self._keep, number, piece):
                     break
+                self._cache.damaged()
                 _log.error("a piece of a reference fails its digest", piece=number, attempt=attempt)
             else:
                 raise Corrupt("a piece of a reference fails its digest")
@@ -200,8 +210,41 @@ class OpenReference:
         self._entry.flags[number] = 1
         return True
 
+    async def piece(self, number: int) -> bytearray:
+        """A whole piece, checked as it is read. Raises Corrupt."""
+        for _ in (1, 2):
+            await self.ensure([(number * PIECE, 1)])
+            kept = await self._pool.run(self._sound, number)
+            if kept is not None:
+                return kept
+            self._forget(number)
+        raise Corrupt("a kept piece of a reference is damaged each time it is read")
+
+    async def recheck(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch anew what is damaged of the kept pieces of the ranges. Raises Corrupt."""
+        for number in piece_numbers(ranges):
+            if self._is_kept(number) and await self._pool.run(self._sound, number) is None:
+                self._forget(number)
+        await self.ensure(ranges)
+
+    def _is_kept(self, number: int) -> bool:
+        return number < len(self.facts.pieces) and bool(self._entry.flags[number])
+
+    def _sound(self, number: int) -> bytearray | None:
+        start = number * PIECE
+        try:
+            kept = self.read([(start, min(PIECE, self.facts.size - start))])
+        except Corrupt:
+            return None
+        return kept if digest(kept) == self.facts.pieces[number] else None
+
+    def _forget(self, number: int) -> None:
+        self._cache.damaged()
+        _log.error("a kept piece of a reference is damaged", piece=number)
+        self._entry.flags[number] = 0
+
     def read(self, ranges: Sequence[tuple[int, int]]) -> bytearray:
-        """The bytes of ranges whose pieces are verified, joined. Blocks: for the pool."""
+        """The bytes of ranges whose pieces were verified once, joined. Blocks: for the pool."""
         place = self._reader.fileno()
         source = self._entry.data if place is None else place
         joined = bytearray(sum(length for _, length in ranges))
@@ -218,6 +261,8 @@ class OpenReference:
     async def close(self) -> None:
         self._entry.close()
         await self._reader.close()
+        if not self._cache.budget:
+            await self._cache.shrink()
 
     async def __aenter__(self) -> Self:
         return self

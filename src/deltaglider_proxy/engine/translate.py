@@ -1,7 +1,7 @@
 """Errors of storage become errors of the engine in one place."""
 
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from deltaglider_proxy.engine import errors, marks
@@ -49,3 +49,15 @@ def translated(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Cor
             raise errors.Corrupt(f"an object was written by a later version: {error}") from error
 
     return wrapper
+
+
+async def translated_stream(chunks: AsyncIterator[R]) -> AsyncIterator[R]:
+    """The same chunks; raises `engine.errors` only. Closing it closes `chunks`."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    except storage.StorageError as error:
+        raise translate(error) from error
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

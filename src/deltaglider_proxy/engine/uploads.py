@@ -107,13 +107,22 @@ async def parts(ctx: Context, bucket: str, upload_id: str) -> Sequence[StagedPar
         for stored in page.entries:
             assert isinstance(stored, Stored)
             after = stored.key
-            complete = stored if stored.metadata is not None else await ctx.backend.head(bucket, stored.key)
+            complete = stored if stored.metadata is not None else await _look(ctx, bucket, stored.key)
+            if complete is None:
+                continue  # removed since it was listed
             staged = _staged(complete)
             known = latest.get(staged.info.number)
             if known is None or known.info.modified <= staged.info.modified:
                 latest[staged.info.number] = staged
         if not page.truncated:
             return [latest[number] for number in sorted(latest)]
+
+
+async def _look(ctx: Context, bucket: str, key: str) -> Stored | None:
+    try:
+        return await ctx.backend.head(bucket, key)
+    except storage.NoSuchKey:
+        return None
 
 
 def _staged(stored: Stored) -> StagedPart:

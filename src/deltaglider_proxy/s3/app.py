@@ -172,7 +172,11 @@ class S3App:
         if response.status not in (204, 304):
             headers.append((b"content-length", b"%d" % length))
         headers += cors.response_headers(self._settings.cors_permissive)
-        if not body.ended and response.status >= 400:
+        if not body.asked_for and _expects_continue(scope["headers"]):
+            # A final answer instead of 100: the client keeps its body, and what comes next on the connection would be
+            # ambiguous. The AWS CLI even takes the next response on it for the rest of this one.
+            headers.append((b"connection", b"close"))
+        elif not body.ended and response.status >= 400:
             await body.drain()
         self._observer.head(seen, response.status, length)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -200,6 +204,10 @@ class S3App:
         if sent < length:
             seen.cut = True
             raise _Cut
+
+
+def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:

@@ -9,6 +9,8 @@ from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _DRAIN = 1 << 20
+_DRAIN_SECONDS = 2.0
+"""The answer is known: a client that sends nothing more must not wait for it until it counts as idle."""
 
 
 class RequestBody:
@@ -21,6 +23,8 @@ class RequestBody:
         self.length = length
         self._seen = 0
         self.ended = length == 0
+        self.asked_for = False
+        """Whether any of it was; only then is a client that waits for 100 (Continue) told to go on."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises IncompleteBody when the client breaks off, RequestTimeout when it sends nothing for too long."""
@@ -28,11 +32,14 @@ class RequestBody:
             yield await self._next()
 
     async def _next(self) -> bytes:
+        self.asked_for = True
         try:
             message = await asyncio.wait_for(self._receive(), self._idle_timeout)
         except TimeoutError as error:
+            self.ended = True
             raise S3Error(Code.RequestTimeout) from error
         if message["type"] != "http.request":
+            self.ended = True
             raise S3Error(Code.IncompleteBody)
         data: bytes = message.get("body", b"")
         self._seen += len(data)
@@ -56,7 +63,8 @@ class RequestBody:
         """Take a bounded rest, so that a client that still sends can read the answer."""
         rest = _DRAIN
         try:
-            while not self.ended and rest > 0:
-                rest -= len(await self._next())
-        except S3Error:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while not self.ended and rest > 0:
+                    rest -= len(await self._next())
+        except (S3Error, TimeoutError):
             self.ended = True

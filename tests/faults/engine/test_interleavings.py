@@ -2,13 +2,14 @@
 byte is lost. Which rule each situation is about, `test_broken_rules` shows by breaking it.
 """
 
+import asyncio
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.engine.explore import STORAGES, Explorer, Scenario, Storage
+from tests.support.engine.explore import STORAGES, Explorer, Picks, Scenario, Storage
 from tests.support.engine.scenes import SCENES
 from tests.support.engine.stage import Cost
 
@@ -39,6 +40,16 @@ async def test_orders_on_other_storage(name: str, storage: Storage) -> None:
     explorer = Explorer(hostile(replace(SCENES[name](), storage=storage)))
     await explorer.explore(ONE_SWITCH, most=15)
     await explorer.sample(10, 2, ANYTHING)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(list(SCENES)), numbers=st.lists(st.integers(0, 9), max_size=60), late_metadata=st.booleans()
+)
+def test_orders_that_hypothesis_picks(name: str, numbers: list[int], *, late_metadata: bool) -> None:
+    scenario = hostile(SCENES[name]())
+    storage = replace(scenario.storage, late_metadata=late_metadata)
+    asyncio.run(Explorer(replace(scenario, storage=storage)).run(Picks(numbers, ANYTHING)))
 
 
 @pytest.mark.slow

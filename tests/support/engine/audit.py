@@ -1,5 +1,6 @@
 """What must hold of the storage at any time, read from the backend itself, past the engine's caches."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -46,7 +47,7 @@ async def census(backend: Backend, bucket: str) -> Census:
             mark = marks.mark_of(stored)
             if key is not None:
                 info = marks.describe(stored, key)
-                found.needed.add(tags.tags_key(key, info.etag, info.modified))
+                found.needed.add(tags.place(info))
             if mark is not None and mark.side is not None:
                 found.needed.add(marks.side_key(mark.side))
             if mark is not None and mark.kind is Kind.DELTA:
@@ -71,6 +72,19 @@ async def nothing_dangles(backend: Backend) -> None:
         missing = {k for k in found.needed - found.internal if not k.startswith(names.TAGS)}
         if missing:
             raise Violation(f"named and not there in {bucket.name}: {sorted(missing)}")
+
+
+async def references_fit(backend: Backend) -> None:
+    """Raises Violation if a reference does not have the bytes that its name says."""
+    for bucket in await backend.buckets():
+        async for stored in everything(backend, bucket.name):
+            if not stored.key.startswith(names.REFERENCES) or stored.key.endswith(names.FACTS_SUFFIX):
+                continue
+            if names.condemned_target(stored.key) is None:
+                reader = await backend.open(bucket.name, stored.key)
+                data = await reader.read(0, stored.size)
+                if hashlib.sha256(data).hexdigest() != names.sha256_of(stored.key):
+                    raise Violation(f"{stored.key} has other bytes")
 
 
 async def litter(backend: Backend, bucket: str) -> set[str]:

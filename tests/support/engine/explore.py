@@ -1,7 +1,7 @@
 """Every order of a few processes, up to a number of switches between them, faults and deaths.
 
 A run is its list of decisions; exploring repeats the scenario from its start with one decision changed, breadth first
-in the number of changes, so the first counterexample is a plain one. Most bugs of interleavings need one or two switches.
+in the number of changes, so the first counterexample is a plain one. Most bugs of this kind need one or two switches.
 """
 
 import copy
@@ -16,11 +16,12 @@ from pathlib import Path
 from deltaglider_proxy.storage.backends.memory import DEFAULT, Etags, MemoryBackend
 from deltaglider_proxy.storage.errors import NoSuchBucket
 from deltaglider_proxy.telemetry.clock import ManualClock
-from tests.support.engine import audit, history
+from tests.support.engine import audit, history, stage
 from tests.support.engine.audit import Violation
 from tests.support.engine.history import Entry, Operation, State, Value
-from tests.support.engine.nodes import BUCKET, GRACE, Node, node, numbered_ids
-from tests.support.engine.stage import Cost, Fate, Option, Stage, StagedBackend
+from tests.support.engine.nodes import BUCKET, GRACE, Node, node, numbered_ids, settings
+from tests.support.engine.stage import Cost, Fate, Option, Stage
+from tests.support.engine.staged_backend import StagedBackend
 
 _FAULTY = 0.1
 """The share of random decisions that may be a fault; more, and most runs end before they get anywhere."""
@@ -81,6 +82,9 @@ class Scenario:
     """Between the engines and their requests: how a mutant of the storage is put in."""
     page: int = 1000
     """Entries of a page when a whole bucket is listed: at 1, a scan sees one key at a time."""
+    loud: Callable[[str, str], bool] = stage.loud
+    """Which requests the director decides about."""
+    faults: tuple[Fate, ...] = stage.FAULTS
     at_end: Callable[[MemoryBackend], Awaitable[None]] | None = None
     """What must hold beyond that an order of the operations explains what there is; raises AssertionError."""
 
@@ -116,13 +120,32 @@ class _Chance:
 
     choice: random.Random
     budget: Cost
-    spent: Cost = Cost()
+    spent: Cost = field(default_factory=Cost)
 
     def __call__(self, options: Sequence[Option]) -> Option:
         allowed = [o for o in options if (self.spent + o.cost).within(self.budget)]
         if self.choice.random() > _FAULTY:
             allowed = [o for o in allowed if o.fate is Fate.GO]
         chosen = self.choice.choice(allowed)
+        self.spent += chosen.cost
+        return chosen
+
+
+@dataclass(slots=True)
+class Picks:
+    """Decisions by number, where the budget allows them; else, and at the end of the list, the first option."""
+
+    numbers: Sequence[int]
+    budget: Cost
+    spent: Cost = field(default_factory=Cost)
+    made: int = 0
+
+    def __call__(self, options: Sequence[Option]) -> Option:
+        number = self.numbers[self.made] if self.made < len(self.numbers) else 0
+        self.made += 1
+        chosen = options[number] if number < len(options) else options[0]
+        if not (self.spent + chosen.cost).within(self.budget):
+            chosen = options[0]
         self.spent += chosen.cost
         return chosen
 
@@ -174,7 +197,7 @@ class Explorer:
             clock = ManualClock()
             memory = self.scenario.storage.make(clock)
             await memory.create_bucket(BUCKET)
-            first = node(memory, clock, directory / "first", **self.scenario.settings)
+            first = node(memory, clock, settings(directory / "first", **self.scenario.settings))
             await self.scenario.prepare(first, clock)
             await first.engine.close()
             await audit.nothing_dangles(memory)
@@ -190,29 +213,32 @@ class Explorer:
         directory: Path,
     ) -> None:
         scenario = self.scenario
-        stage = Stage(clock, choose, partial(audit.nothing_dangles, memory), can_fail=scenario.can_fail)
+        check = partial(audit.nothing_dangles, memory)
+        director = Stage(clock, choose, check, scenario.loud, scenario.can_fail, scenario.faults)
         nodes: dict[str, Node] = {}
         for name, actor in scenario.actors.items():
             process = actor.process or name
             if process not in nodes:
-                backend = scenario.wrap(StagedBackend(memory, stage, process, scenario.page))
-                nodes[process] = node(backend, clock, directory / process, **scenario.settings)
-            self._enter(stage, name, process, actor.work, nodes[process])
+                backend = scenario.wrap(StagedBackend(memory, director, process, scenario.page))
+                nodes[process] = node(backend, clock, settings(directory / process, **scenario.settings))
+            self._enter(director, name, process, actor.work, nodes[process])
         try:
-            await stage.run()
+            await director.run()
             for each in nodes.values():
                 await each.engine.close()
             after = await observe(memory, clock, directory / "after")
+            await audit.references_fit(memory)
             if scenario.at_end is not None:
                 await scenario.at_end(memory)
         except AssertionError as error:
-            raise Counterexample(stage.trace, str(error)) from error
-        entries = [Entry(actor.operation, stage.answers[name]) for name, actor in scenario.actors.items()]
+            raise Counterexample(director.trace, str(error)) from error
+        entries = [Entry(actor.operation, director.answers[name]) for name, actor in scenario.actors.items()]
         if not history.explains(entries, self._before, after):
             told = [
-                f"{name}: {_told(stage.answers[name].value, stage.answers[name].error)}" for name in scenario.actors
+                f"{name}: {_told(director.answers[name].value, director.answers[name].error)}"
+                for name in scenario.actors
             ]
-            raise Counterexample(stage.trace, f"no order explains {told} and {after} after {self._before}")
+            raise Counterexample(director.trace, f"no order explains {told} and {after} after {self._before}")
 
     @staticmethod
     def _enter(
@@ -229,8 +255,8 @@ def _told(value: object, error: BaseException | None) -> str:
 
 
 async def observe(memory: MemoryBackend, clock: ManualClock, directory: Path) -> State:
-    """What a client sees that reads everything. Raises Violation if something cannot be read or looks different twice."""
-    reader = node(memory, clock, directory)
+    """What a client sees that reads everything. Raises Violation if lengths differ."""
+    reader = node(memory, clock, settings(directory))
     try:
         listed = await reader.engine.list(BUCKET)
     except Exception as error:

@@ -7,6 +7,8 @@ whose answer was lost, or whose process died, may have happened at any time afte
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from deltaglider_proxy.engine import errors
 from tests.support.engine.stage import Answer
 
@@ -18,6 +20,7 @@ class Value:
     data: bytes
     user: tuple[tuple[str, str], ...] = ()
 
+    @override
     def __repr__(self) -> str:
         return f"<{len(self.data)} bytes {self.data[:3].hex()} {dict(self.user)}>"
 

@@ -124,19 +124,18 @@ class Node:
 
 
 def settings(directory: Path, **changes: object) -> EngineSettings:
-    """Those of tests; `changes` are fields of EngineSettings."""
+    """With caches below `directory`; `changes` are fields of EngineSettings."""
     fixed: dict[str, object] = {"gc_grace": GRACE, "upload_idle_ttl": GRACE}
     merged = {**fixed, **changes}
     return EngineSettings(directory / "cache", directory / "spool", **merged)  # type: ignore[arg-type] # fields by name
 
 
-def node(backend: Backend, clock: Clock, directory: Path, *, pool: Pool | None = None, **changes: object) -> Node:
-    """A process over `backend` that keeps its caches below `directory`."""
+def node(backend: Backend, clock: Clock, chosen: EngineSettings, codecs: Pool | None = None) -> Node:
+    """A process over `backend`; `codecs` runs frames."""
     events = Recorder()
-    workers = pool or InlinePool()
-    chosen = settings(directory, **changes)
+    pool = InlinePool()
     chosen.cache_dir.mkdir(parents=True, exist_ok=True)
-    return Node(Engine(Context(backend, chosen, clock, workers, workers, events, Background())), events)
+    return Node(Engine(Context(backend, chosen, clock, pool, codecs or pool, events, Background())), events)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from deltaglider_proxy.engine import commit, errors, marks, names
-from deltaglider_proxy.engine.model import Attributes, CompletedPart, ObjectInfo
+from deltaglider_proxy.engine.model import Attributes, BucketPolicy, CompletedPart, Kind, ObjectInfo
 from deltaglider_proxy.storage.backend import Stored
 from deltaglider_proxy.storage.backends.memory import Etags, MemoryBackend
 from deltaglider_proxy.telemetry.clock import ManualClock
@@ -24,6 +24,7 @@ FIRST = noise(1, MEDIUM)
 SECOND = edited(FIRST, 2)
 THIRD = edited(FIRST, 3)
 OTHER = noise(9, 6_000)
+LARGE = noise(11, MEDIUM)
 ELSE = noise(10, 6_000)
 OTHER_BUCKET = "elsewhere"
 
@@ -188,6 +189,7 @@ def staged(upload: Upload, then: Prepare) -> Prepare:
         await both(node, clock)
         upload.id = await node.engine.create_upload(BUCKET, upload.key, Attributes(), None, None)
         upload.etag = (await node.engine.put_part(BUCKET, upload.key, upload.id, 1, body(THIRD))).etag
+        assert node.events.decisions[-1][0] is Kind.DELTA
         await then(node, clock)
 
     return prepare
@@ -216,7 +218,7 @@ async def _condemn(node: Node, clock: ManualClock) -> None:
     clock.advance(GRACE)
 
 
-# ---- what must hold at the end beside ----------------------------------------------------------------------------------
+# ---- what must hold at the end beside --------------------------------------------------------------------------------
 
 
 async def foreign_is_untouched(memory: MemoryBackend) -> None:
@@ -240,12 +242,12 @@ def _scene(prepare: Prepare, **actors: Actor) -> Scenario:
 
 def _completing(key: str, then: Prepare, **more: Actor) -> Scenario:
     upload = Upload(key)
-    return Scenario(staged(upload, then), {"C1": complete(upload, THIRD), **more})
+    return Scenario(staged(upload, then), {"C1": complete(upload, THIRD), **more}, settings=ONE_FAMILY)
 
 
 def _completing_twice() -> Scenario:
     upload = Upload("a-1.bin")
-    actors = {"C1": complete(upload, THIRD), "C2": complete(upload, THIRD), "P": put("a-1.bin", OTHER)}
+    actors = {"C2": complete(upload, THIRD), "C1": complete(upload, THIRD), "P": put("a-1.bin", OTHER)}
     return Scenario(staged(upload, keep), actors)
 
 
@@ -254,6 +256,9 @@ def _one_part_twice() -> Scenario:
     actors = {"P1": put_part(upload, OTHER), "P2": put_part(upload, ELSE)}
     return Scenario(staged(upload, keep), actors, at_end=a_part_is_left)
 
+
+ONE_FAMILY = {"policies": {BUCKET: BucketPolicy(by_prefix=True)}}
+"""Whatever the names of objects, they are tried against one another."""
 
 PROMOTE = put("a-2.bin", SECOND)
 ADD = put("a-3.bin", THIRD)
@@ -264,7 +269,7 @@ SCENES: Mapping[str, Callable[[], Scenario]] = {
     "two collections, DELETE, delta PUT": lambda: _scene(
         marked, GC1=collect_once(), GC2=collect_once(), P=ADD, D=delete("a-2.bin")
     ),
-    "promotion, overwrite": lambda: _scene(first_object, P1=PROMOTE, P2=put("a-1.bin", OTHER)),
+    "promotion, overwrite": lambda: _scene(first_object, P1=PROMOTE, P2=put("a-1.bin", LARGE)),
     "promotion, equal overwrite": lambda: _scene(first_object, P1=PROMOTE, P2=put("a-1.bin", FIRST, {"m": "1"})),
     "two promotions": lambda: _scene(first_object, P1=PROMOTE, P2=ADD),
     "two promotions in one process": lambda: _scene(

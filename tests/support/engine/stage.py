@@ -15,19 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from deltaglider_proxy.engine import names
-from deltaglider_proxy.storage.backend import (
-    Backend,
-    BucketInfo,
-    Condition,
-    IfMatch,
-    Metadata,
-    Page,
-    Piece,
-    Reader,
-    Stored,
-    Writer,
-)
 from deltaglider_proxy.storage.errors import StorageError, Uncertain
 from deltaglider_proxy.storage.wrappers.faulty import MUTATIONS, Crashed
 from deltaglider_proxy.telemetry.clock import ManualClock
@@ -48,7 +38,7 @@ class Fate(StrEnum):
     DIES_AFTER = "dies after"
 
 
-_FAULTS = (Fate.LOST, Fate.NEVER, Fate.LATE)
+FAULTS = (Fate.LOST, Fate.NEVER, Fate.LATE)
 _DEATHS = (Fate.DIES_BEFORE, Fate.DIES_AFTER)
 
 
@@ -90,6 +80,7 @@ class Option:
     fate: Fate
     cost: Cost
 
+    @override
     def __str__(self) -> str:
         return f"{self.waiting.label}: {self.waiting.step} {self.waiting.key} - {self.fate}"
 
@@ -126,6 +117,7 @@ class Stage:
     loud: Callable[[str, str], bool] = loud
     can_fail: frozenset[str] = frozenset()
     """Processes whose requests may meet faults and deaths."""
+    faults: tuple[Fate, ...] = FAULTS
     trace: list[str] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -185,7 +177,15 @@ class Stage:
 
     def _options(self) -> list[Option]:
         goes = [w for w in self._waiting if w.until is None or self._may_sleep(w)]
-        goes.sort(key=lambda w: (w.label != self._last, w.effect is not None, w.until is not None))
+        actor = _actor_of(self._last)
+        goes.sort(
+            key=lambda w: (
+                w.label != self._last,
+                w.effect is not None,
+                w.until is not None,
+                _actor_of(w.label) != actor,
+            )
+        )
         found: list[Option] = []
         leaving = bool(goes) and goes[0].label == self._last and goes[0].until is None
         for index, waiting in enumerate(goes):
@@ -194,7 +194,7 @@ class Stage:
             if waiting.gate is None or waiting.process not in self.can_fail:
                 continue
             if waiting.step in MUTATIONS:
-                found += [Option(waiting, fate, cost + Cost(faults=1)) for fate in _FAULTS]
+                found += [Option(waiting, fate, cost + Cost(faults=1)) for fate in self.faults]
             if waiting.step != "begin":
                 found += [Option(waiting, fate, cost + Cost(deaths=1)) for fate in _DEATHS]
         return found
@@ -275,117 +275,10 @@ class Stage:
                 waiting.gate.set_exception(Crashed())
 
 
+def _actor_of(label: str) -> str:
+    """Whose background work it is, too."""
+    return label.split("/")[0]
+
+
 async def _nothing() -> None:
     """The effect of a beginning."""
-
-
-class StagedBackend:
-    """`inner` as the process `process` sees it."""
-
-    def __init__(self, inner: Backend, stage: Stage, process: str, page: int = 1000) -> None:
-        self.capabilities = inner.capabilities
-        self._inner = inner
-        self._stage = stage
-        self._process = process
-        self._page = page
-
-    async def around(self, step: str, key: str, effect: Callable[[], Awaitable[R]]) -> R:
-        return await self._stage.request(self._process, step, key, effect)
-
-    def alive(self) -> None:
-        self._stage.alive(self._process)
-
-    async def buckets(self) -> Sequence[BucketInfo]:
-        return await self.around("buckets", "", self._inner.buckets)
-
-    async def bucket(self, bucket: str) -> BucketInfo:
-        return await self.around("bucket", bucket, lambda: self._inner.bucket(bucket))
-
-    async def create_bucket(self, bucket: str) -> None:
-        await self.around("create_bucket", bucket, lambda: self._inner.create_bucket(bucket))
-
-    async def delete_bucket(self, bucket: str, disposable: str) -> None:
-        await self.around("delete_bucket", bucket, lambda: self._inner.delete_bucket(bucket, disposable))
-
-    async def head(self, bucket: str, key: str) -> Stored:
-        return await self.around("head", key, lambda: self._inner.head(bucket, key))
-
-    def head_now(self, bucket: str, key: str) -> Stored | None:
-        self.alive()
-        return self._inner.head_now(bucket, key)
-
-    async def open(self, bucket: str, key: str) -> Reader:
-        return await self.around("open", key, lambda: self._inner.open(bucket, key))
-
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
-        await self.around("write", key, lambda: self._inner.write(bucket, key, metadata, size))
-        return _StagedWriter(self, bucket, key, metadata, size)
-
-    async def store(
-        self, bucket: str, key: str, metadata: Metadata, size: int | None, data: bytes, condition: Condition
-    ) -> Stored:
-        """The effect of a commit; it may happen more than once, when somebody repeats it."""
-        writer = await self._inner.write(bucket, key, metadata, size)
-        try:
-            await writer.write(data)
-            return await writer.commit(condition)
-        finally:
-            await writer.abort()
-
-    async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:
-        return await self.around("delete", key, lambda: self._inner.delete(bucket, key, condition))
-
-    async def compose(
-        self,
-        bucket: str,
-        key: str,
-        pieces: Sequence[Piece],
-        metadata: Metadata,
-        condition: Condition = None,
-        pin: IfMatch | None = None,
-    ) -> Stored:
-        return await self.around(
-            "compose", key, lambda: self._inner.compose(bucket, key, pieces, metadata, condition, pin)
-        )
-
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
-        return await self.around("replace", key, lambda: self._inner.replace(bucket, key, data, metadata, expected))
-
-    async def list(
-        self, bucket: str, prefix: str = "", after: str = "", limit: int = 1000, delimiter: str = "", hidden: str = ""
-    ) -> Page:
-        most = limit if prefix else min(limit, self._page)
-        return await self.around(
-            "list", prefix or "/", lambda: self._inner.list(bucket, prefix, after, most, delimiter, hidden)
-        )
-
-    async def close(self) -> None:
-        """Leaves `inner` to the other processes."""
-
-
-class _StagedWriter:
-    def __init__(self, backend: StagedBackend, bucket: str, key: str, metadata: Metadata, size: int | None) -> None:
-        self._backend = backend
-        self._bucket = bucket
-        self._key = key
-        self._metadata = metadata
-        self._size = size
-        self._data = bytearray()
-
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        await self._backend.around("append", self._key, _nothing)
-        self._data += data
-
-    async def commit(self, condition: Condition = None, metadata: Metadata | None = None) -> Stored:
-        late = self._backend.capabilities.late_metadata
-        assert metadata is None or late, "metadata comes when the writer begins; see Capabilities.late_metadata"
-        beside = self._metadata if metadata is None else metadata
-        data = bytes(self._data)
-        return await self._backend.around(
-            "commit",
-            self._key,
-            lambda: self._backend.store(self._bucket, self._key, beside, self._size, data, condition),
-        )
-
-    async def abort(self) -> None:
-        """Nothing is kept that had to be removed; what is under way cannot be reached."""

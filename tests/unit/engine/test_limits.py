@@ -69,8 +69,8 @@ async def test_an_object_may_have_the_largest_size_and_no_byte_more(
 
 async def test_a_size_that_is_announced_is_refused_before_a_byte_is_read(place: Place) -> None:
     async def untouched() -> AsyncIterator[bytes]:
-        raise AssertionError("read")
         yield b""
+        raise AssertionError("read to its end")
 
     with pytest.raises(errors.TooLarge):
         await place.process(max_object_size=10).engine.put(BUCKET, "k", Body(untouched(), 11), Attributes())
@@ -136,15 +136,15 @@ async def test_without_compression_nothing_is_looked_at(place: Place) -> None:
 async def test_small_objects_are_not_tried(place: Place) -> None:
     await with_reference(place)
     node = place.process()
-    size = references.MIN_SIZE
-    assert (await node.put("a-3.bin", FIRST[: size - 1])).kind is Kind.IDENTITY
-    assert (await node.put("a-3.bin", FIRST[:size])).kind is Kind.DELTA
+    size = references.TOO_SMALL
+    assert (await node.put("a-3.bin", FIRST[:size])).kind is Kind.IDENTITY
+    assert (await node.put("a-3.bin", FIRST[: size + 1])).kind is Kind.DELTA
 
 
 async def test_a_deltaspace_has_a_handful_of_references(place: Place) -> None:
     node = place.process()
     for series in range(references.MAX_REFERENCES + 2):
-        data = noise(100 + series, MEDIUM)
+        data = noise(100 + series, 300 << 10)
         await node.put(f"a-{series}.1.bin", data)
         await node.quiet()
         await node.put(f"a-{series}.2.bin", edited(data, 1))
@@ -155,7 +155,7 @@ async def test_a_deltaspace_has_a_handful_of_references(place: Place) -> None:
 # ---- exact copies ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [4096, 5000, MEDIUM, 300 << 10])
+@pytest.mark.parametrize("size", [4097, 5000, MEDIUM, 300 << 10])
 async def test_an_exact_copy_takes_less_than_a_kilobyte(place: Place, size: int) -> None:
     node = place.process()
     data = noise(1, max(size, MEDIUM))
@@ -307,7 +307,7 @@ async def test_a_reader_that_breaks_off_gives_everything_back(
     assert all(file._descriptor < 0 for file in files)
 
 
-# ---- nothing becomes visible before it is verified ---------------------------------------------------------------------
+# ---- nothing becomes visible before it is verified -------------------------------------------------------------------
 
 
 class Refused(Exception):

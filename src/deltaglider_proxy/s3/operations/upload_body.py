@@ -17,7 +17,7 @@ _BATCH = 512 << 10
 def upload_body(call: Call) -> Body:
     """Raises MissingContentLength, EntityTooLarge, and what bad headers raise, before a byte is read."""
     headers = call.request.headers
-    framing = parse_framing(headers)
+    framing = _framing(call)
     expected = parse_expected(headers)
     size = framing.length if framing is not None else call.body.length
     if size is None and b"transfer-encoding" not in headers:
@@ -33,6 +33,14 @@ def upload_body(call: Call) -> Body:
     else:
         chunks = _unframed(call, framing, trailers)
     return Body(chunks, size, expected.digests, lambda digests, got: _verify(expected, digests, trailers, got, size))
+
+
+def _framing(call: Call) -> Framing | None:
+    """Raises NotImplemented for a transfer coding that the server does not undo: its bytes would be stored."""
+    coding = call.request.headers.get(b"transfer-encoding", b"chunked")
+    if coding.strip().lower() != b"chunked":
+        raise S3Error(Code.NotImplemented, "The only Transfer-Encoding that is implemented is chunked.")
+    return parse_framing(call.request.headers)
 
 
 async def _unframed(call: Call, framing: Framing, trailers: dict[str, str]) -> AsyncIterator[bytes | memoryview]:
@@ -72,7 +80,7 @@ def kept_checksum(expected: Expected, digests: Digests, trailers: Mapping[str, s
 
 async def read_document(call: Call) -> bytes:
     """The body of an operation that takes a small document, whole and verified."""
-    framing = parse_framing(call.request.headers)
+    framing = _framing(call)
     expected = parse_expected(call.request.headers, values_count=not call.operation.checksum_of_result)
     trailers: dict[str, str] = {}
     if framing is None:
