@@ -52,6 +52,7 @@ def run(plan: Plan) -> list[Case]:
                 if number == 0:
                     _sizes(tables.stored, one, server, Path(name) if peer else None)
             server.restart(empty_cache=True)
+            _settle(server.pid)
             for one in series:
                 if peer:
                     _decode(tables.get, one, Path(name))

@@ -13,8 +13,8 @@ from typing import Self
 import structlog
 
 from deltaglider_proxy.codecs import container, frames, windows
-from deltaglider_proxy.codecs.buffers import Buffer
 from deltaglider_proxy.codecs.container import FRAME_SIZE, Frame, Index, Reference
+from deltaglider_proxy.codecs.frames import Encoded
 from deltaglider_proxy.engine import references
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.errors import Corrupt, DiskFull
@@ -26,7 +26,7 @@ from deltaglider_proxy.telemetry.tasks import Crew
 
 _log = structlog.get_logger("deltaglider_proxy.encoder")
 
-_HOPELESS_FRAMES = 4
+_HOPELESS_BLOCKS = 4
 _HOPELESS_RATIO = 0.95
 
 
@@ -50,6 +50,7 @@ class Encoder:
         self._most = most
         self._crew = Crew()
         self._frames: list[Frame] = []
+        self._blocks = 0
         self._appended = asyncio.Condition()
         self._seconds = 0.0
         self.plain = spool.file()
@@ -98,7 +99,7 @@ class Encoder:
         pieces = self._opened.facts.pieces
         if self.plain.size != self._reference.size or not pieces:
             return False
-        # The first frame of an exact copy shrinks to next to nothing, so others are not read again.
+        # The first block of an exact copy shrinks to next to nothing, so others are not read again.
         if self._frames and self._frames[0].payload > self._frames[0].size // 100:
             return False
 
@@ -124,8 +125,8 @@ class Encoder:
         try:
             if not self.lost:
                 async with asyncio.timeout(ctx.settings.codec_timeout):
-                    frame, payload = await self._frame(start, stop)
-                await self._append(number, frame, payload)
+                    encoded = await self._block(start, stop)
+                await self._append(number, stop, encoded)
         except TimeoutError:
             await self._give_up("a frame took longer than codec_timeout_secs")
         except (Corrupt, StorageError) as error:
@@ -136,32 +137,34 @@ class Encoder:
         finally:
             ctx.slots.release()
 
-    async def _frame(self, start: int, stop: int) -> tuple[Frame, Buffer]:
+    async def _block(self, start: int, stop: int) -> list[Encoded]:
         ctx = self._ctx
         began = ctx.clock.monotonic()
         data = self.plain.map(start, stop)
         facts = self._opened.facts
-        ranges = await ctx.codec_pool.run(windows.choose, data, facts.index, facts.size)
+        alignment = await ctx.codec_pool.run(windows.align, data, facts.index, facts.size)
         # A delta against damaged bytes would be lost with them, so kept pieces are checked each time.
-        await self._opened.recheck(ranges)
-        result = await ctx.codec_pool.run(frames.encode, data, ranges, self._opened.read)
+        await self._opened.recheck(alignment.ranges)
+        encoded = await ctx.codec_pool.run(frames.encode_block, data, alignment, facts.size, self._opened.read)
         self._seconds += ctx.clock.monotonic() - began
-        return result
+        return encoded
 
-    async def _append(self, number: int, frame: Frame, payload: Buffer) -> None:
-        """Put the frame into the container when all before it are there."""
+    async def _append(self, number: int, stop: int, encoded: list[Encoded]) -> None:
+        """Put the frames of a block into the container when all blocks before it are there."""
         async with self._appended:
-            await self._appended.wait_for(lambda: len(self._frames) == number or self.lost)
+            await self._appended.wait_for(lambda: self._blocks == number or self.lost)
             if self.lost:
                 return
-            head = container.frame_head(frame)
-            placed = replace(frame, reference=0 if frame.ranges else None, offset=self.container.size + len(head))
-            await self._ctx.pool.run(self.container.append, head)
-            await self._ctx.pool.run(self.container.append, payload)
-            self._frames.append(placed)
-            hopeless = len(self._frames) == _HOPELESS_FRAMES and self.container.size > _HOPELESS_RATIO * sum(
-                f.size for f in self._frames
-            )
+            for frame, payload in encoded:
+                head = container.frame_head(frame)
+                number_of_reference = 0 if frame.ranges else None
+                placed = replace(frame, reference=number_of_reference, offset=self.container.size + len(head))
+                await self._ctx.pool.run(self.container.append, head)
+                if payload:
+                    await self._ctx.pool.run(self.container.append, payload)
+                self._frames.append(placed)
+            self._blocks += 1
+            hopeless = self._blocks == _HOPELESS_BLOCKS and self.container.size > _HOPELESS_RATIO * stop
             self._appended.notify_all()
         if hopeless or (self._most is not None and self.container.size >= self._most):
             await self._give_up("the delta does not pay")

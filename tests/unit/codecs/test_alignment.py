@@ -37,7 +37,7 @@ def test_small_inputs_have_none() -> None:
 def test_windows_follow_content_that_moved() -> None:
     index = anchors.find(NOISE)
     moved = NOISE[50 << 20 : 54 << 20] + NOISE[10 << 20 : 14 << 20]
-    ranges = windows.choose(moved, index, len(NOISE))
+    ranges = windows.align(moved, index, len(NOISE)).ranges
     assert sum(length for _, length in ranges) <= windows.BUDGET
     for start in (50 << 20, 53 << 20, 10 << 20, 13 << 20):
         assert any(a <= start and start + (1 << 20) <= a + n for a, n in ranges)
@@ -47,7 +47,7 @@ def test_windows_follow_content_that_moved() -> None:
 
 
 def test_nothing_in_common_needs_no_window() -> None:
-    assert windows.choose(random.Random(8).randbytes(1 << 20), anchors.find(NOISE), len(NOISE)) == []
+    assert windows.align(random.Random(8).randbytes(1 << 20), anchors.find(NOISE), len(NOISE)).ranges == ()
 
 
 def test_a_wrong_prefix_is_an_error() -> None:

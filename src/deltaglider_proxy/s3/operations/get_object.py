@@ -103,7 +103,10 @@ def _count(call: Call, name: bytes, default: int) -> int:
 async def get_object_attributes(call: Call) -> Response:
     asked = frozenset(name.strip() for name in (call.header(b"x-amz-object-attributes") or "").split(",")) - {""}
     if not asked:
-        raise S3Error(Code.InvalidRequest, "The header x-amz-object-attributes must name at least one attribute.")
+        raise S3Error(
+            Code.InvalidRequest,
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+        )
     unknown = asked - {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
     if unknown:
         raise S3Error(Code.InvalidArgument, f"Invalid attribute name specified: {', '.join(sorted(unknown))}")

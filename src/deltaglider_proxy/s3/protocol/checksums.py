@@ -95,7 +95,9 @@ def parse_expected(headers: Headers, *, values_count: bool = True) -> Expected:
     announced = _announced(headers)
     declared = headers.get(b"x-amz-sdk-checksum-algorithm") if values_count else None
     if value is not None and announced is not None:
-        raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple were found.")
+        raise S3Error(
+            Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
     algorithm = value[0] if value is not None else announced
     if declared is not None:
         name = parse_algorithm(declared.decode("latin-1"))
@@ -144,7 +146,9 @@ def _value(headers: Headers) -> tuple[str, bytes] | None:
     if not names:
         return None
     if len(names) > 1:
-        raise S3Error(Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple were found.")
+        raise S3Error(
+            Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+        )
     name = names[0].decode("latin-1")
     algorithm = parse_algorithm(name.removeprefix("x-amz-checksum-"))
     return algorithm, _decode(name, headers[names[0]].decode("latin-1"), algorithm)

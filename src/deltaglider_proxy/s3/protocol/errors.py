@@ -35,40 +35,56 @@ class Code(StrEnum):
         "The query parameters that carry the signature are malformed.",
     )
     BadDigest = "BadDigest", 400, "The digest you specified did not match what we received."
-    EntityTooLarge = "EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size."
-    EntityTooSmall = "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size."
+    EntityTooLarge = "EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed object size."
+    EntityTooSmall = "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed size"
     ExpiredToken = "ExpiredToken", 400, "The provided token has expired."
     IncompleteBody = "IncompleteBody", 400, "The request body ended before the length that was announced."
     InvalidArgument = "InvalidArgument", 400, "Invalid argument."
     InvalidBucketName = "InvalidBucketName", 400, "The specified bucket is not valid."
-    InvalidDigest = "InvalidDigest", 400, "The Content-MD5 you specified is not valid."
+    InvalidDigest = "InvalidDigest", 400, "The Content-Md5 you specified is not valid."
     InvalidPart = (
         "InvalidPart",
         400,
-        "One or more of the specified parts could not be found, or its entity tag did not match.",
+        (
+            "One or more of the specified parts could not be found.  The part may not have been uploaded, or the "
+            "specified entity tag may not match the part's entity tag."
+        ),
     )
-    InvalidPartOrder = "InvalidPartOrder", 400, "The list of parts was not in ascending order."
+    InvalidPartOrder = (
+        "InvalidPartOrder",
+        400,
+        "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    )
     InvalidPolicyDocument = "InvalidPolicyDocument", 400, "The policy of the form is not valid."
+    InvalidRedirectLocation = (
+        "InvalidRedirectLocation",
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    )
     InvalidRequest = "InvalidRequest", 400, "Invalid request."
     InvalidTag = "InvalidTag", 400, "The tag provided was not a valid tag."
     InvalidToken = "InvalidToken", 400, "The provided token is malformed or otherwise invalid."
     InvalidURI = "InvalidURI", 400, "Couldn't parse the specified URI."
     KeyTooLongError = "KeyTooLongError", 400, "Your key is too long."
     MalformedPOSTRequest = "MalformedPOSTRequest", 400, "The body of your POST request is not well-formed form data."
-    MalformedXML = "MalformedXML", 400, "The XML you provided was not well-formed or did not have the expected form."
+    MalformedXML = (
+        "MalformedXML",
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema.",
+    )
     MaxPostPreDataLengthExceededError = (
         "MaxPostPreDataLengthExceededError",
         400,
         "Your POST request fields preceding the upload file were too large.",
     )
-    MetadataTooLarge = "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size."
+    MetadataTooLarge = "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size"
     RequestTimeout = "RequestTimeout", 400, "The connection was idle for too long before the request was complete."
     XAmzContentSHA256Mismatch = (
         "XAmzContentSHA256Mismatch",
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
     )
-    AccessDenied = "AccessDenied", 403, "Access Denied"
+    AccessDenied = "AccessDenied", 403, "Access Denied."
     InvalidAccessKeyId = "InvalidAccessKeyId", 403, "The access key id you provided does not exist in our records."
     QuotaExceeded = "QuotaExceeded", 403, "The quota of the bucket does not allow this write."
     RequestTimeTooSkewed = (
@@ -81,8 +97,8 @@ class Code(StrEnum):
         403,
         "The request signature we calculated does not match the signature you provided. Check your key and method.",
     )
-    NoSuchBucket = "NoSuchBucket", 404, "The specified bucket does not exist"
-    NoSuchBucketPolicy = "NoSuchBucketPolicy", 404, "The bucket policy does not exist"
+    NoSuchBucket = "NoSuchBucket", 404, "The specified bucket does not exist."
+    NoSuchBucketPolicy = "NoSuchBucketPolicy", 404, "The bucket policy does not exist."
     NoSuchCORSConfiguration = "NoSuchCORSConfiguration", 404, "The CORS configuration does not exist"
     NoSuchKey = "NoSuchKey", 404, "The specified key does not exist."
     NoSuchLifecycleConfiguration = "NoSuchLifecycleConfiguration", 404, "The lifecycle configuration does not exist"
@@ -91,11 +107,14 @@ class Code(StrEnum):
         404,
         "The public access block configuration was not found",
     )
-    NoSuchTagSet = "NoSuchTagSet", 404, "The TagSet does not exist"
+    NoSuchTagSet = "NoSuchTagSet", 404, "The TagSet does not exist."
     NoSuchUpload = (
         "NoSuchUpload",
         404,
-        "The specified upload does not exist. It may have been aborted or completed, or the upload ID is invalid.",
+        (
+            "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been "
+            "aborted or completed."
+        ),
     )
     NoSuchVersion = "NoSuchVersion", 404, "The specified version does not exist."
     NoSuchWebsiteConfiguration = (
@@ -106,7 +125,7 @@ class Code(StrEnum):
     ObjectLockConfigurationNotFoundError = (
         "ObjectLockConfigurationNotFoundError",
         404,
-        "Object Lock configuration does not exist for this bucket",
+        "Object Lock configuration does not exist for this bucket.",
     )
     OwnershipControlsNotFoundError = (
         "OwnershipControlsNotFoundError",
@@ -142,7 +161,8 @@ class Code(StrEnum):
         "A conflicting operation is in progress against this resource. Try again.",
     )
     MissingContentLength = "MissingContentLength", 411, "You must provide the Content-Length HTTP header."
-    PreconditionFailed = "PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold"
+    PreconditionFailed = "PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold."
+    InvalidPartNumber = "InvalidPartNumber", 416, "The requested partnumber is not satisfiable"
     InvalidRange = "InvalidRange", 416, "The requested range is not satisfiable"
     InternalError = "InternalError", 500, "We encountered an internal error. Please try again."
     NotImplemented = "NotImplemented", 501, "A part of the request implies functionality that is not implemented."

@@ -169,7 +169,7 @@ def part_number(parameters: Parameters) -> int | None:
         return None
     number = _integer("partNumber", text)
     if not 1 <= number <= 10_000:
-        raise _invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive")
+        raise _invalid("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
     return number
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 
-_RANGE = re.compile(r"bytes=\s*(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))\s*", re.ASCII | re.IGNORECASE)
+_RANGE = re.compile(r"bytes=(?:(\d{1,19})-(\d{0,19})|-(\d{1,19}))", re.ASCII | re.IGNORECASE)
 _COPY_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})", re.ASCII)
 
 
@@ -33,11 +33,18 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def parse_part_range(number: int, part_sizes: Sequence[int], size: int) -> tuple[int, int]:
-    """The bytes of one part; an object that was not uploaded in parts is its own part 1. Raises InvalidRange."""
+    """The bytes of one part; an object that was not uploaded in parts is its own part 1.
+
+    Raises InvalidPartNumber.
+    """
     if not part_sizes and number == 1:
         return 0, size
     if number > len(part_sizes):
-        raise _unsatisfiable(f"partNumber={number}", size)
+        raise S3Error(
+            Code.InvalidPartNumber,
+            fields={"PartNumberRequested": str(number), "ActualPartCount": str(max(1, len(part_sizes)))},
+            headers={"content-range": f"bytes */{size}"},
+        )
     start = sum(part_sizes[: number - 1])
     return start, start + part_sizes[number - 1]
 
@@ -53,7 +60,8 @@ def parse_copy_range(header: str | None, size: int) -> tuple[int, int] | None:
     if match is None or int(match[2]) < int(match[1]):
         raise S3Error(
             Code.InvalidArgument,
-            "The x-amz-copy-source-range value must be of the form bytes=first-last.",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+            "zero-based offsets of the first and last bytes to copy",
             {"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
         )
     if int(match[2]) >= size:
