@@ -206,7 +206,7 @@ def test_sources_with_odd_names(s3: S3Client, wire: Wire, bucket: str, key: str)
         ("UPPER/source", "InvalidBucketName", 400),
         ("{bucket}/source?versionId=abc", "InvalidArgument", 400),
         ("arn:aws:s3:us-east-1:1:accesspoint/x/object/y", "NotImplemented", 501),
-        ("{bucket}/%FF", "InvalidURI", 400),
+        ("{bucket}/%FF", "InvalidArgument", 400),
     ],
 )
 def test_sources_that_are_none(wire: Wire, s3: S3Client, bucket: str, source: str, code: str, status: int) -> None:

@@ -102,7 +102,7 @@ def test_part_numbers(s3: S3Client, wire: Wire, bucket: str) -> None:
         assert found["ContentRange"] == f"bytes {start}-{stop - 1}/{len(data)}"
         head = s3.head_object(Bucket=bucket, Key="parts", PartNumber=number)
         assert (head["ContentLength"], head["PartsCount"]) == (stop - start, 3)
-    check_refused(wire.request("GET", f"/{bucket}/parts", "partNumber=4"), "InvalidRange", 416)
+    check_refused(wire.request("GET", f"/{bucket}/parts", "partNumber=4"), "InvalidPartNumber", 416)
     check_refused(wire.request("GET", f"/{bucket}/parts", "partNumber=0"), "InvalidArgument", 400)
     check_refused(wire.request("GET", f"/{bucket}/parts", "partNumber=x"), "InvalidArgument", 400)
     both = wire.request("GET", f"/{bucket}/parts", "partNumber=1", {"range": "bytes=0-1"})
@@ -114,7 +114,7 @@ def test_an_object_of_one_piece_is_its_own_first_part(s3: S3Client, wire: Wire, 
     answer = wire.request("GET", f"/{bucket}/key", "partNumber=1")
     assert (answer.status, answer.body == DATA) == (206, True)
     assert "x-amz-mp-parts-count" not in answer.headers
-    check_refused(wire.request("GET", f"/{bucket}/key", "partNumber=2"), "InvalidRange", 416)
+    check_refused(wire.request("GET", f"/{bucket}/key", "partNumber=2"), "InvalidPartNumber", 416)
 
 
 def test_the_first_part_of_nothing(s3: S3Client, wire: Wire, bucket: str) -> None:

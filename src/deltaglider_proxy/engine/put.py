@@ -105,19 +105,29 @@ class Putter:
         if not ctx.settings.policy(bucket).compression or (whole and len(head) <= references.TOO_SMALL):
             return None, None
         choice = await references.choose(ctx, bucket, key)
-        reference = await references.best(ctx, self._cache, bucket, choice, head, whole=whole)
-        if reference is not None:
-            return choice, Candidate(reference, choice)
-        if len(choice.references) >= references.MAX_REFERENCES:
-            return choice, None
+        small = whole and len(head) <= references.ALWAYS_TRIED
+        found = await self._resembling(bucket, choice, head)
+        if found is not None or len(choice.references) >= references.MAX_REFERENCES:
+            return choice, found or self._to_try(choice, small=small)
         async with self._promoting.setdefault((bucket, choice.deltaspace), asyncio.Lock()):
             again = await references.choose(ctx, bucket, key)
             if len(again.references) > len(choice.references):
-                reference = await references.best(ctx, self._cache, bucket, again, head, whole=whole)
-                return again, Candidate(reference, again) if reference is not None else None
-            return again, await self._promote(bucket, key, again, head)
+                found = await self._resembling(bucket, again, head)
+            found = found or await self._promote(bucket, key, again, head, tried=small and not again.references)
+            return again, found or self._to_try(again, small=small)
 
-    async def _promote(self, bucket: str, key: str, choice: Choice, head: bytes | bytearray) -> Candidate | None:
+    async def _resembling(self, bucket: str, choice: Choice, head: bytes | bytearray) -> Candidate | None:
+        reference = await references.best(self._ctx, self._cache, bucket, choice, head)
+        return Candidate(reference, choice) if reference is not None else None
+
+    @staticmethod
+    def _to_try(choice: Choice, *, small: bool) -> Candidate | None:
+        """Whether a small body gains from a reference that it does not seem to resemble is found out by encoding it."""
+        return Candidate(choice.references[0], choice) if small and choice.references else None
+
+    async def _promote(
+        self, bucket: str, key: str, choice: Choice, head: bytes | bytearray, *, tried: bool
+    ) -> Candidate | None:
         """Make the first object of the deltaspace a reference, if the body resembles it."""
         ctx = self._ctx
         if (hinting := self._hinting.get((bucket, choice.deltaspace))) is not None:
@@ -126,7 +136,7 @@ class Putter:
         if hint is None or hint.key == names.to_storage(key):
             return None
         wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
-        if not references.fits_hint(hint, wanted, len(head)):
+        if not references.fits_hint(hint, wanted, tried=tried):
             return None
         try:
             promotion = await references.make_reference(ctx, bucket, choice, hint)

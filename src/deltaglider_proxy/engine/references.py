@@ -39,7 +39,7 @@ SKETCH = 1 << 20
 MAX_REFERENCES = 4
 """Per deltaspace; beyond it new objects that do not fit are stored as they are."""
 
-_ALWAYS_TRIED = 256 << 10
+ALWAYS_TRIED = 256 << 10
 """Objects up to this size are encoded to find out: that is as cheap as a sketch."""
 
 _MIN_SHARE = 0.01
@@ -149,12 +149,9 @@ class Permit:
 
 
 async def best(
-    ctx: Context, cache: ReferenceCache, bucket: str, choice: Choice, head: bytes | bytearray, *, whole: bool
+    ctx: Context, cache: ReferenceCache, bucket: str, choice: Choice, head: bytes | bytearray
 ) -> Reference | None:
-    """The reference that the start of a body resembles most; None if it resembles none.
-
-    `whole`: `head` is all of the body, so that a small one may simply be tried.
-    """
+    """The reference that the start of a body resembles most; None if it resembles none."""
     if not choice.references:
         return None
     wanted = (await ctx.pool.run(anchors.find, head)).fingerprints
@@ -171,9 +168,7 @@ async def best(
     if not scores:
         return None
     score, reference = max(scores, key=lambda s: s[0])
-    if resembles(score, len(wanted)) or (whole and len(head) <= _ALWAYS_TRIED):
-        return reference
-    return None
+    return reference if resembles(score, len(wanted)) else None
 
 
 def resembles(hits: int, wanted: int) -> bool:
@@ -234,8 +229,9 @@ async def _sample(ctx: Context, reader: Reader) -> Fingerprints:
     return anchors.merge(found).fingerprints[:_MAX_HINT]
 
 
-def fits_hint(hint: Hint, wanted: Fingerprints, size: int) -> bool:
-    if size <= _ALWAYS_TRIED and hint.size <= _ALWAYS_TRIED:
+def fits_hint(hint: Hint, wanted: Fingerprints, *, tried: bool) -> bool:
+    """`tried`: the body is small enough to find out by encoding it, and nothing else is at hand for that."""
+    if tried and hint.size <= ALWAYS_TRIED:
         return True
     if len(hint.prints) == _MAX_HINT:
         wanted = wanted[wanted <= hint.prints[-1]]

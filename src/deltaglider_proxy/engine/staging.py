@@ -10,6 +10,7 @@ from deltaglider_proxy.engine.errors import TooManyUploads
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Stored
 
+_LEAST = 1 << 30
 _FRESH = 10.0
 """Seconds for which a count is trusted."""
 
@@ -17,7 +18,7 @@ _FRESH = 10.0
 class Staging:
     def __init__(self, ctx: Context) -> None:
         settings = ctx.settings
-        default = settings.max_object_size * max(settings.max_uploads, 4) // 4
+        default = max(settings.max_object_size * max(settings.max_uploads, 4) // 4, _LEAST)
         self._ctx = ctx
         self._limit = settings.max_staged_bytes if settings.max_staged_bytes is not None else default
         self._counted: dict[str, int] = {}

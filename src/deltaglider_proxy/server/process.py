@@ -6,6 +6,7 @@ then lets requests finish.
 
 import functools
 import logging
+import os
 import signal
 import socket
 import sys
@@ -144,6 +145,9 @@ def _serve(settings: ServerSettings) -> int:
     )
     stopping = _Stopping(server, settings)
     server.on_startup(stopping.install)
+    # A new worker would have these handlers until it sets its own: told to stop in that moment, it would do nothing
+    # and hold up the end until it is killed.
+    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_end_on_signals)
     try:
         server.serve(target_loader=functools.partial(load, settings))
     except SystemExit as end:
@@ -152,6 +156,23 @@ def _serve(settings: ServerSettings) -> int:
             sys.stderr.write("error: a worker process ended and could not be replaced; its log says why\n")
         return code
     return 0
+
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+def _hold_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def _end_on_signals() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    _release_signals()
 
 
 class _Stopping:
@@ -163,7 +184,7 @@ class _Stopping:
         self._asked = False
 
     def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _ENDING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._drained)
 

@@ -31,7 +31,7 @@ def test_copy_sources(value: bytes, key: str) -> None:
         (b"bucket/key?versionId=1", Code.InvalidArgument),
         (b"bucket/key?", Code.InvalidArgument),
         (b"BUCKET/key", Code.InvalidBucketName),
-        (b"bucket/%ff", Code.InvalidURI),
+        (b"bucket/%ff", Code.InvalidArgument),
         (b"bucket/a%00", Code.InvalidArgument),
         (b"bucket/" + b"k" * 1025, Code.KeyTooLongError),
         (b"arn:aws:s3:us-west-2:1:accesspoint/a/object/b", Code.NotImplemented),

@@ -174,8 +174,25 @@ def test_buckets_may_have_more_tags() -> None:
     assert len(check_tags(pairs, 50)) == 50
 
 
-@pytest.mark.parametrize("text", ["a", "a=%ff", "a=1&&b=2"])
+@pytest.mark.parametrize("text", ["=", "a=%ff", "a%", "a=1&a=2"])
 def test_bad_tagging_headers(text: str) -> None:
     with pytest.raises(S3Error) as caught:
         parse_tagging_header(text)
     assert caught.value.code is Code.InvalidArgument
+
+
+@pytest.mark.parametrize("text", ["a&b=2", "&a=&&b=2&"])
+def test_sloppy_tagging_headers(text: str) -> None:
+    assert parse_tagging_header(text) == {"a": "", "b": "2"}
+
+
+@pytest.mark.parametrize("target", ["/page", "http://other/", "https://other/"])
+def test_website_redirects(target: str) -> None:
+    found = parse_object_headers({b"x-amz-website-redirect-location": target.encode()})
+    assert found.system["x-amz-website-redirect-location"] == target
+
+
+def test_a_website_redirect_that_is_no_place() -> None:
+    with pytest.raises(S3Error) as caught:
+        parse_object_headers({b"x-amz-website-redirect-location": b"javascript:alert(1)"})
+    assert caught.value.code is Code.InvalidRedirectLocation

@@ -25,13 +25,14 @@ def policy(*conditions: object, expiration: object = "2030-03-17T17:46:40.000Z")
 
 
 KEY = ["starts-with", "$key", "user/"]
+BUCKET = {"bucket": "bucket"}
 
 
 @pytest.mark.parametrize(
     ("conditions", "fields"),
     [
         ([KEY], {"key": "user/a"}),
-        ([KEY, {"bucket": "bucket"}], {"key": "user/a"}),
+        ([KEY], {"key": "user/a", "bucket": "bucket"}),
         ([{"key": "k", "acl": "private"}], {"key": "k", "acl": "private"}),
         ([["eq", "$key", "k"]], {"key": "k"}),
         ([["EQ", "$Key", "k"]], {"key": "k"}),
@@ -43,7 +44,7 @@ KEY = ["starts-with", "$key", "user/"]
     ],
 )
 def test_allowed(conditions: list[object], fields: dict[str, str]) -> None:
-    policy(*conditions).check({**SIGNED, **fields}, "bucket", EXPIRES - 1)
+    policy(BUCKET, *conditions).check({**SIGNED, **fields}, "bucket", EXPIRES - 1)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +64,20 @@ def test_allowed(conditions: list[object], fields: dict[str, str]) -> None:
 )
 def test_denied(conditions: list[object], fields: dict[str, str]) -> None:
     with pytest.raises(S3Error) as caught:
-        policy(*conditions).check({**SIGNED, **fields}, "bucket", EXPIRES - 1)
+        policy(BUCKET, *conditions).check({**SIGNED, **fields}, "bucket", EXPIRES - 1)
+    assert caught.value.code is Code.AccessDenied
+
+
+def test_a_policy_that_names_no_bucket_is_good_for_none() -> None:
+    with pytest.raises(S3Error, match="bucket") as caught:
+        policy(KEY).check({**SIGNED, "key": "user/a"}, "bucket", EXPIRES - 1)
     assert caught.value.code is Code.AccessDenied
 
 
 def test_expiration() -> None:
-    policy(KEY).check({"key": "user/a"}, "bucket", EXPIRES - 0.001)
+    policy(BUCKET, KEY).check({"key": "user/a"}, "bucket", EXPIRES - 0.001)
     with pytest.raises(S3Error, match="expired") as caught:
-        policy(KEY).check({"key": "user/a"}, "bucket", EXPIRES)
+        policy(BUCKET, KEY).check({"key": "user/a"}, "bucket", EXPIRES)
     assert caught.value.code is Code.AccessDenied
 
 

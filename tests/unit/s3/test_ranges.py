@@ -72,7 +72,7 @@ def test_part_ranges() -> None:
     for sizes, number in (((), 2), ((5, 5), 3)):
         with pytest.raises(S3Error) as caught:
             parse_part_range(number, sizes, 10)
-        assert caught.value.code is Code.InvalidRange
+        assert caught.value.code is Code.InvalidPartNumber
 
 
 @pytest.mark.parametrize(

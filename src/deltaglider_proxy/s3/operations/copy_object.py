@@ -8,7 +8,7 @@ from deltaglider_proxy.s3.protocol import xml_out
 from deltaglider_proxy.s3.protocol.checksums import parse_algorithm
 from deltaglider_proxy.s3.protocol.copy_source import Directive, parse_copy_source, parse_directive
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
-from deltaglider_proxy.s3.protocol.metadata import parse_object_headers, refuse_unsupported
+from deltaglider_proxy.s3.protocol.metadata import REDIRECT, parse_object_headers, refuse_unsupported
 from deltaglider_proxy.s3.protocol.request import Request
 
 
@@ -51,4 +51,8 @@ async def _attributes(call: Call, source: tuple[str, str], *, replaces: bool, re
     if replaces:
         return Attributes(asked.system, asked.user, tags)
     found = await call.store.head(*source)
-    return Attributes(found.headers, found.user_metadata, tags)
+    # Where a website sends its readers belongs to one object: S3 copies all but that.
+    kept = {name: value for name, value in found.headers.items() if name != REDIRECT}
+    if REDIRECT in asked.system:
+        kept[REDIRECT] = asked.system[REDIRECT]
+    return Attributes(kept, found.user_metadata, tags)

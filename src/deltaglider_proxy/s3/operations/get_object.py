@@ -15,6 +15,7 @@ _NOT_MODIFIED = frozenset({b"etag", b"last-modified", b"cache-control", b"expire
 
 
 async def get_object(call: Call) -> Response:
+    listing.part_number(call.parameters)  # a malformed one is refused whether or not the object exists
     opened = await call.store.open(call.bucket, call.key)
     try:
         response, start, stop = _head(call, opened.info)
@@ -41,6 +42,7 @@ def _cache(opened: OpenObject) -> HeaderList:
 
 
 async def head_object(call: Call) -> Response:
+    listing.part_number(call.parameters)
     response, _, _ = _head(call, await call.store.head(call.bucket, call.key))
     return response
 

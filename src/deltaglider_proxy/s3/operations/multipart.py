@@ -1,7 +1,8 @@
 """Multipart uploads."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.model import Checksum, ChecksumAlgorithm, ChecksumType, CompletedPart, PartInfo
@@ -36,11 +37,22 @@ async def create_multipart_upload(call: Call) -> Response:
     return response
 
 
+@asynccontextmanager
+async def _of_bucket(call: Call) -> AsyncIterator[None]:
+    """An upload that is not there because its bucket is not: the bucket is what the client must hear of."""
+    try:
+        yield
+    except engine.NoSuchUpload:
+        await call.store.head_bucket(call.bucket)
+        raise
+
+
 async def upload_part(call: Call) -> Response:
     refuse_unsupported(call.request.headers)
     number = listing.part_number(call.parameters)
     assert number is not None
-    part = await call.store.put_part(call.bucket, call.key, call.parameters["uploadId"], number, upload_body(call))
+    async with _of_bucket(call):
+        part = await call.store.put_part(call.bucket, call.key, call.parameters["uploadId"], number, upload_body(call))
     headers = [(b"etag", b'"' + part.etag.encode() + b'"')]
     headers += [h for h in checksum_headers(part.checksum) if h[0] != b"x-amz-checksum-type"]
     return Response(200, headers)
@@ -55,15 +67,11 @@ async def upload_part_copy(call: Call) -> Response:
     byte_range = None
     if wanted is not None:
         byte_range = ranges.parse_copy_range(wanted, (await call.store.head(*source)).size)
-    part = await call.store.copy_part(
-        call.bucket,
-        call.key,
-        call.parameters["uploadId"],
-        number,
-        source,
-        byte_range,
-        preconditions.for_copy_source(call),
-    )
+    upload_id = call.parameters["uploadId"]
+    async with _of_bucket(call):
+        part = await call.store.copy_part(
+            call.bucket, call.key, upload_id, number, source, byte_range, preconditions.for_copy_source(call)
+        )
     return xml(xml_out.copy_part(part.etag, part.modified, part.checksum))
 
 
@@ -77,15 +85,24 @@ async def complete_multipart_upload(call: Call) -> Response:
     except engine.NoSuchUpload:
         algorithm, kind = None, None
 
+    asked_kind = call.header(b"x-amz-checksum-type")
+    if kind is not None and asked_kind is not None and asked_kind.upper() != kind:
+        raise S3Error(
+            Code.InvalidRequest,
+            f"The upload was created using the {kind} checksum mode. The complete request must use the same "
+            "checksum mode.",
+        )
+
     def verify(stored: Sequence[PartInfo]) -> Checksum | None:
-        _check_parts(items, stored)
+        _check_parts(items, stored, kind)
         checksum = _combined(stored, algorithm, kind)
         _check_whole(call, checksum, sum(part.size for part in stored))
         return checksum
 
-    info = await call.store.complete_upload(
-        call.bucket, call.key, upload_id, parts, preconditions.for_write(call), verify
-    )
+    async with _of_bucket(call):
+        info = await call.store.complete_upload(
+            call.bucket, call.key, upload_id, parts, preconditions.for_write(call), verify
+        )
     host = call.header(b"host") or "localhost"
     location = f"http://{host}{call.request.raw_path.decode('latin-1')}"
     response = xml(xml_out.complete_multipart_upload(location, call.bucket, call.key, info.etag, info.checksum))
@@ -93,13 +110,26 @@ async def complete_multipart_upload(call: Call) -> Response:
     return response
 
 
-def _check_parts(items: Sequence[PartItem], stored: Sequence[PartInfo]) -> None:
-    """A client that names a part's checksum means that part and no other."""
+def _check_parts(items: Sequence[PartItem], stored: Sequence[PartInfo], kind: ChecksumType | None) -> None:
+    """A client that names a part's checksum means that part and no other; a composite one is of checksums named."""
     for item, part in zip(items, stored, strict=True):
-        if part.checksum is not None:
-            named = item.checksums.get(part.checksum.algorithm)
-            if named is not None and named != part.checksum.value:
-                raise engine.InvalidPart(part.number)
+        if part.checksum is None:
+            continue
+        algorithm = part.checksum.algorithm
+        for other in item.checksums.keys() - {algorithm}:
+            raise S3Error(
+                Code.BadDigest,
+                f"The {other.lower()} you specified for part {part.number} did not match what we received.",
+            )
+        named = item.checksums.get(algorithm)
+        if named is None and kind is ChecksumType.COMPOSITE:
+            raise S3Error(
+                Code.InvalidRequest,
+                f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the "
+                f"checksum for each part. It was missing for part {part.number} in the request.",
+            )
+        if named is not None and named != part.checksum.value:
+            raise engine.InvalidPart(part.number)
 
 
 def _combined(
@@ -132,15 +162,17 @@ def _check_whole(call: Call, checksum: Checksum | None, size: int) -> None:
 
 
 async def abort_multipart_upload(call: Call) -> Response:
-    await call.store.abort_upload(call.bucket, call.key, call.parameters["uploadId"])
+    async with _of_bucket(call):
+        await call.store.abort_upload(call.bucket, call.key, call.parameters["uploadId"])
     return Response(204)
 
 
 async def list_parts(call: Call) -> Response:
     query = listing.parse_parts(call.parameters)
-    upload, parts, truncated = await call.store.list_parts(
-        call.bucket, call.key, query.upload_id, query.after, query.limit
-    )
+    async with _of_bucket(call):
+        upload, parts, truncated = await call.store.list_parts(
+            call.bucket, call.key, query.upload_id, query.after, query.limit
+        )
     return xml(xml_out.list_parts(call.bucket, upload, query, parts, truncated))
 
 

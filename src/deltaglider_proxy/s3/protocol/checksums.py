@@ -193,7 +193,7 @@ def parse_upload_checksum(headers: Headers) -> tuple[str, str] | None:
     Raises InvalidRequest, NotImplemented.
     """
     text = headers.get(b"x-amz-checksum-algorithm")
-    kind = headers.get(b"x-amz-checksum-type", b"").decode("latin-1")
+    kind = headers.get(b"x-amz-checksum-type", b"").decode("latin-1").upper()
     if text is None:
         if kind:
             raise S3Error(Code.InvalidRequest, "x-amz-checksum-type needs x-amz-checksum-algorithm.")

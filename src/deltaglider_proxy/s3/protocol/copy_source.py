@@ -34,7 +34,15 @@ def parse_copy_source(headers: Headers) -> CopySource:
             {"ArgumentName": "x-amz-copy-source"},
         )
     # The separator may itself be encoded: some clients encode the whole value.
-    bucket, separator, key = decode(path).removeprefix("/").partition("/")
+    try:
+        decoded = decode(path)
+    except S3Error as error:
+        raise S3Error(
+            Code.InvalidArgument,
+            "Invalid copy source encoding",
+            {"ArgumentName": "x-amz-copy-source", "ArgumentValue": path.decode("latin-1")},
+        ) from error
+    bucket, separator, key = decoded.removeprefix("/").partition("/")
     if not separator or not key:
         raise S3Error(
             Code.InvalidArgument,

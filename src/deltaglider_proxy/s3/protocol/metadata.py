@@ -17,13 +17,15 @@ MAX_USER_METADATA = 2048
 
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 
+REDIRECT = "x-amz-website-redirect-location"
+
 _USER = b"x-amz-meta-"
 _SYSTEM = (
     b"cache-control",
     b"content-disposition",
     b"content-language",
     b"expires",
-    b"x-amz-website-redirect-location",
+    REDIRECT.encode(),
 )
 _ACLS = frozenset({b"private", b"bucket-owner-full-control"})
 _NOT_IMPLEMENTED = (
@@ -48,11 +50,13 @@ class ObjectHeaders:
 
 
 def parse_object_headers(headers: Headers) -> ObjectHeaders:
-    """Raises MetadataTooLarge, InvalidArgument, InvalidTag."""
+    """Raises MetadataTooLarge, InvalidArgument, InvalidRedirectLocation, InvalidTag."""
     system = {"content-type": header_text(b"content-type", headers.get(b"content-type", b"")) or DEFAULT_CONTENT_TYPE}
     for name in _SYSTEM:
         if name in headers:
             system[name.decode()] = header_text(name, headers[name])
+    if not system.get(REDIRECT, "/").startswith(("/", "http://", "https://")):
+        raise S3Error(Code.InvalidRedirectLocation)
     if b"content-encoding" in headers:
         encoding = _without_framing(header_text(b"content-encoding", headers[b"content-encoding"]))
         if encoding:

@@ -91,10 +91,11 @@ class Policy:
             if not condition.holds(values.get(condition.field, "")):
                 raise _denied(f'Policy Condition failed: ["{condition.test.value}", "${condition.field}", …]')
         covered = {condition.field for condition in self.conditions}
+        # The bucket counts as a field: a policy that does not name it would be good for every bucket of its signer.
         extra = [
             name
-            for name in fields
-            if name not in covered and name not in _UNCOVERED and not name.startswith("x-ignore-") and name != "bucket"
+            for name in values
+            if name not in covered and name not in _UNCOVERED and not name.startswith("x-ignore-")
         ]
         if extra:
             raise _denied(f"Extra input fields: {', '.join(sorted(extra))[:200]}")

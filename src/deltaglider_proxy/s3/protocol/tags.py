@@ -3,6 +3,7 @@
 Source: S3 User Guide, "Categorizing your objects using tags".
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
@@ -13,6 +14,7 @@ MAX_OBJECT_TAGS = 10
 MAX_BUCKET_TAGS = 50
 _MAX_KEY = 128
 _MAX_VALUE = 256
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PUNCTUATION = frozenset("_.:/=+-@")
 
 
@@ -35,16 +37,26 @@ def check_tags(pairs: Iterable[tuple[str, str]], most: int = MAX_OBJECT_TAGS) ->
 
 
 def parse_tagging_header(text: str) -> dict[str, str]:
-    """`x-amz-tagging`, which is written like a query. Raises InvalidTag, InvalidArgument."""
+    """`x-amz-tagging`, which is written like a query: `key` alone is a tag without a value, and nothing between two
+    `&` is nothing. Raises InvalidTag, InvalidArgument.
+    """
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=200)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=200)
     except ValueError as error:
-        raise S3Error(
-            Code.InvalidArgument,
-            "The header x-amz-tagging must be encoded as URL query parameters.",
-            {"ArgumentName": "x-amz-tagging"},
-        ) from error
+        raise _badly_encoded(text) from error
+    keys = [key for key, _ in pairs]
+    if "" in keys or len(set(keys)) < len(keys) or _BAD_ESCAPE.search(text):
+        raise _badly_encoded(text)
     return check_tags(pairs)
+
+
+def _badly_encoded(text: str) -> S3Error:
+    return S3Error(
+        Code.InvalidArgument,
+        "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
+        "duplicates.",
+        {"ArgumentName": "x-amz-tagging", "ArgumentValue": text[:256]},
+    )
 
 
 def _legal(text: str) -> bool:

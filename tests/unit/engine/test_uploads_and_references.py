@@ -1,3 +1,4 @@
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from deltaglider_proxy.engine.context import Context, Events
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.engine.errors import TooManyUploads
-from deltaglider_proxy.engine.model import Attributes, Body
+from deltaglider_proxy.engine.model import Attributes, Body, Kind
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.storage.backends.memory import MemoryBackend
 from deltaglider_proxy.telemetry.clock import ManualClock
@@ -32,6 +33,23 @@ async def test_parts_may_take_so_much_together_and_aborted_ones_give_it_back(tmp
     clock.advance(11)
     second = await engine.create_upload("bucket", "key", Attributes(), None, None)
     await engine.put_part("bucket", "key", second, 1, Body(chunks(bytes(1000)), 1000))
+    await engine.close()
+    pool.close()
+    codec_pool.close()
+
+
+async def test_small_objects_that_drift_get_a_reference_of_their_own(tmp_path: Path) -> None:
+    clock, pool, codec_pool = ManualClock(), Pool(2), Pool(1)
+    settings = EngineSettings(tmp_path, tmp_path / "spool")
+    engine = Engine(Context(MemoryBackend(clock), settings, clock, pool, codec_pool, Events(), Background()))
+    await engine.create_bucket("bucket")
+    kinds = []
+    for number, seed in enumerate([1, 1, 2, 2, 2]):
+        data = random.Random(seed).randbytes(100_000) + bytes([number])
+        info = await engine.put("bucket", f"v{number}", Body(chunks(data), len(data)), Attributes())
+        kinds.append(info.kind)
+        await engine.ctx.background.drain()
+    assert kinds == [Kind.IDENTITY, Kind.DELTA, Kind.IDENTITY, Kind.DELTA, Kind.DELTA]
     await engine.close()
     pool.close()
     codec_pool.close()
