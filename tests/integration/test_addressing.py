@@ -48,7 +48,9 @@ def test_a_bucket_named_by_the_host(special: Server, bucket: str, port: bool, do
     assert wire.request("DELETE", "//dir/key", headers=host).status == 204
 
 
-@pytest.mark.parametrize("host", ["s3.localhost", "127.0.0.1", "localhost", "unknown.example.com", "[::1]", "notes3.localhost"])
+@pytest.mark.parametrize(
+    "host", ["s3.localhost", "127.0.0.1", "localhost", "unknown.example.com", "[::1]", "notes3.localhost"]
+)
 def test_other_hosts_name_no_bucket(special: Server, host: str) -> None:
     wire = Wire(special)
     assert wire.request("PUT", "/bucket/key", headers={"host": host}, body=b"x").status == 200

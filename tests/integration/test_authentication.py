@@ -243,7 +243,11 @@ def test_urls_of_the_sdk(wire: Wire, s3: S3Client, bucket: str) -> None:
     parameters = {"Bucket": bucket, "Key": "a b/ü", "ContentType": "text/plain", "Metadata": {"a": "1"}}
     put = signing.generate_presigned_url("put_object", Params=parameters, HttpMethod="PUT")
     target = put.removeprefix(wire.server.endpoint)
-    check_refused(wire.plain("PUT", target, {"content-type": "text/html", "x-amz-meta-a": "1"}, b"x"), "SignatureDoesNotMatch", 403)
+    check_refused(
+        wire.plain("PUT", target, {"content-type": "text/html", "x-amz-meta-a": "1"}, b"x"),
+        "SignatureDoesNotMatch",
+        403,
+    )
     answer = wire.plain("PUT", target, {"content-type": "text/plain", "x-amz-meta-a": "1"}, b"x")
     assert answer.status == 200, answer
     found = s3.head_object(Bucket=bucket, Key="a b/ü")
@@ -387,4 +391,6 @@ def test_an_open_server_takes_the_anonymous_sdk(opened: Server) -> None:
     )
     client.create_bucket(Bucket="anonymous")
     client.put_object(Bucket="anonymous", Key="key", Body=b"x")
-    assert client.get_object(Bucket="anonymous", Key="key", ResponseContentType="text/html")["ContentType"] == "text/html"
+    assert (
+        client.get_object(Bucket="anonymous", Key="key", ResponseContentType="text/html")["ContentType"] == "text/html"
+    )

@@ -37,7 +37,9 @@ class Form:
         ]
         parts.append(
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{self.file_name}"\r\n'
-            "Content-Type: image/jpeg\r\n\r\n".encode() + self.file + b"\r\n"
+            "Content-Type: image/jpeg\r\n\r\n".encode()
+            + self.file
+            + b"\r\n"
         )
         return b"".join([*parts, self.after, f"--{BOUNDARY}--\r\n".encode()])
 

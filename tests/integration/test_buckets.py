@@ -24,7 +24,21 @@ def test_creating_with_a_location(s3: S3Client) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ab", "a" * 64, "Upper", "under_score", "-dash", "dash-", "a..b", "a.-b", "192.168.0.1", "xn--abc", "127.1", ".abc", "%C3%BC%C3%BC%C3%BC"],
+    [
+        "ab",
+        "a" * 64,
+        "Upper",
+        "under_score",
+        "-dash",
+        "dash-",
+        "a..b",
+        "a.-b",
+        "192.168.0.1",
+        "xn--abc",
+        "127.1",
+        ".abc",
+        "%C3%BC%C3%BC%C3%BC",
+    ],
 )
 def test_names_that_are_none(wire: Wire, name: str) -> None:
     check_refused(wire.request("PUT", f"/{name}"), "InvalidBucketName", 400)

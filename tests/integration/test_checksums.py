@@ -152,9 +152,7 @@ def test_an_unknown_algorithm_is_not_ignored(wire: Wire, s3: S3Client, bucket: s
 
 def test_the_signed_digest_of_the_payload_is_verified(wire: Wire, s3: S3Client, bucket: str) -> None:
     other = hashlib.sha256(b"other").hexdigest()
-    check_refused(
-        wire.request("PUT", f"/{bucket}/key", body=DATA, payload=other), "XAmzContentSHA256Mismatch", 400
-    )
+    check_refused(wire.request("PUT", f"/{bucket}/key", body=DATA, payload=other), "XAmzContentSHA256Mismatch", 400)
     check_refused(wire.request("PUT", f"/{bucket}/key", body=DATA, payload="nonsense"), "InvalidRequest", 400)
     assert is_absent(s3, bucket)
     assert wire.request("PUT", f"/{bucket}/key", body=DATA, payload=UNSIGNED).status == 200

@@ -76,7 +76,9 @@ def test_packets_of_any_size(wire: Wire, s3: S3Client, bucket: str, framing: Fra
 def test_cut_at_every_byte(wire: Wire, s3: S3Client, bucket: str, framing: Framing) -> None:
     made = upload(wire, f"/{bucket}/key", cut(SMALL, 7), framing, crc(SMALL))
     for length in range(len(made.body)):
-        again = upload(wire, f"/{bucket}/key", cut(SMALL, 7), framing, {**crc(SMALL)}, headers={"x-amz-meta-n": str(length)})
+        again = upload(
+            wire, f"/{bucket}/key", cut(SMALL, 7), framing, {**crc(SMALL)}, headers={"x-amz-meta-n": str(length)}
+        )
         answer = send(wire, again, again.body[:length])
         assert answer.status == 400, (length, answer)
         assert answer.code in ("IncompleteBody", "InvalidRequest"), (length, answer)
@@ -98,9 +100,7 @@ def test_broken_off_between_and_within_chunks(wire: Wire, s3: S3Client, bucket: 
 
 @pytest.mark.parametrize("framing", [Framing.SIGNED, Framing.SIGNED_TRAILER])
 @pytest.mark.parametrize("index", [0, 1, 2, 3])
-def test_a_corrupted_signature_of_a_chunk(
-    wire: Wire, s3: S3Client, bucket: str, framing: Framing, index: int
-) -> None:
+def test_a_corrupted_signature_of_a_chunk(wire: Wire, s3: S3Client, bucket: str, framing: Framing, index: int) -> None:
     made = upload(wire, f"/{bucket}/key", cut(DATA, 70_000), framing, crc(DATA))
     line, rest = made.chunks[index].split(b"\r\n", 1)
     made.chunks[index] = line[:-1] + (b"0" if line[-1:] != b"0" else b"1") + b"\r\n" + rest

@@ -119,11 +119,19 @@ def test_completions(s3: S3Client, bucket: str, etag: str) -> None:
     parts = [{"PartNumber": 1, "ETag": part}]
     with refused("PreconditionFailed", 412):
         s3.complete_multipart_upload(
-            Bucket=bucket, Key="key", UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"  # type: ignore[typeddict-item]  # a list of dicts is one of parts
+            Bucket=bucket,
+            Key="key",
+            UploadId=upload,
+            MultipartUpload={"Parts": parts},
+            IfNoneMatch="*",  # type: ignore[typeddict-item]  # a list of dicts is one of parts
         )
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"hello"
     s3.complete_multipart_upload(
-        Bucket=bucket, Key="key", UploadId=upload, MultipartUpload={"Parts": parts}, IfMatch=etag  # type: ignore[typeddict-item]  # as above
+        Bucket=bucket,
+        Key="key",
+        UploadId=upload,
+        MultipartUpload={"Parts": parts},
+        IfMatch=etag,  # type: ignore[typeddict-item]  # as above
     )
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"part"
 

@@ -189,7 +189,9 @@ def test_a_checksum_is_taken_along(s3: S3Client, bucket: str) -> None:
 @pytest.mark.parametrize("key", ["a b+c%41/é", "q?versionId=x", "/lead", "emoji-🚀", "a//b/../c"])
 def test_sources_with_odd_names(s3: S3Client, wire: Wire, bucket: str, key: str) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=b"odd")
-    for number, source in enumerate((f"{bucket}/{quote(key)}", f"/{bucket}/{quote(key)}", quote(f"{bucket}/{key}", safe=""))):
+    for number, source in enumerate(
+        (f"{bucket}/{quote(key)}", f"/{bucket}/{quote(key)}", quote(f"{bucket}/{key}", safe=""))
+    ):
         answer = wire.request("PUT", f"/{bucket}/copy-{number}", headers={"x-amz-copy-source": source})
         assert answer.status == 200, (source, answer)
         assert s3.get_object(Bucket=bucket, Key=f"copy-{number}")["Body"].read() == b"odd"
@@ -237,7 +239,9 @@ def test_many_copies_at_once_survive_the_source(server: Server, s3: S3Client, bu
     data = random.Random(4).randbytes(2_000_000)
     s3.put_object(Bucket=bucket, Key="big", Body=data)
     for number in range(20):
-        s3.copy_object(Bucket=bucket, Key=f"c{number}", CopySource=f"{bucket}/{'big' if not number else f'c{number - 1}'}")
+        s3.copy_object(
+            Bucket=bucket, Key=f"c{number}", CopySource=f"{bucket}/{'big' if not number else f'c{number - 1}'}"
+        )
     s3.delete_object(Bucket=bucket, Key="big")
     for number in range(20):
         assert s3.get_object(Bucket=bucket, Key=f"c{number}")["Body"].read() == data

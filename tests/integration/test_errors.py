@@ -109,9 +109,7 @@ def test_documents_that_are_wrong(
 
 
 @pytest.mark.parametrize(("method", "path", "query", "root"), DOCUMENTS, ids=[d[3].decode() for d in DOCUMENTS])
-def test_documents_that_are_too_large(
-    wire: Wire, bucket: str, method: str, path: str, query: str, root: bytes
-) -> None:
+def test_documents_that_are_too_large(wire: Wire, bucket: str, method: str, path: str, query: str, root: bytes) -> None:
     body = b"<%s>%s</%s>" % (root, b" " * (5 << 20), root)
     answer = wire.request(method, path.format(bucket=bucket), query.format(upload="x"), body=body)
     check_refused(answer, "MalformedXML", 400)

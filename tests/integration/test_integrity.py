@@ -42,7 +42,10 @@ def damaged(tmp_path: Path, data: list[bytes]) -> Iterator[Server]:
         s3.create_bucket(Bucket=BUCKET)
         for number, body in enumerate(data):
             s3.put_object(Bucket=BUCKET, Key=f"v{number}.bin", Body=body)
-        assert s3.head_object(Bucket=BUCKET, Key="v2.bin")["ResponseMetadata"]["HTTPHeaders"]["x-amz-storage-type"] == "delta"
+        assert (
+            s3.head_object(Bucket=BUCKET, Key="v2.bin")["ResponseMetadata"]["HTTPHeaders"]["x-amz-storage-type"]
+            == "delta"
+        )
         yield server
 
 

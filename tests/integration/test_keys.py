@@ -170,7 +170,8 @@ def test_keys_have_a_limit_in_bytes(s3: S3Client, bucket: str, key: str, code: s
 
 
 @pytest.mark.parametrize(
-    ("path", "code"), [("a%00b", "InvalidArgument"), ("%FF", "InvalidURI"), ("%C0%AF", "InvalidURI"), ("%zz", "InvalidURI")]
+    ("path", "code"),
+    [("a%00b", "InvalidArgument"), ("%FF", "InvalidURI"), ("%C0%AF", "InvalidURI"), ("%zz", "InvalidURI")],
 )
 def test_paths_that_are_no_keys(wire: Wire, bucket: str, path: str, code: str) -> None:
     check_refused(wire.request("PUT", f"/{bucket}/{path}", body=b"x"), code, 400)

@@ -241,7 +241,9 @@ def small_disk(tmp_path: Path) -> Iterator[Server]:
     """A server whose data lie on a file system of 24 MB."""
     data = tmp_path / "data"
     data.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(data)], capture_output=True, check=False)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(data)], capture_output=True, check=False
+    )
     if mount.returncode:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode()}")
     try:

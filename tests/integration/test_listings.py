@@ -93,12 +93,25 @@ def walk_versions(s3: S3Client, size: int, prefix: str, delimiter: str) -> Itera
             marker["VersionIdMarker"] = page["NextVersionIdMarker"]
 
 
-QUERIES = [("", ""), ("", "/"), ("a", ""), ("a/", "/"), ("", "a"), ("/", "/"), ("é", ""), ("a", "/"), ("", "🚀"), ("%", "/")]
+QUERIES = [
+    ("", ""),
+    ("", "/"),
+    ("a", ""),
+    ("a/", "/"),
+    ("", "a"),
+    ("/", "/"),
+    ("é", ""),
+    ("a", "/"),
+    ("", "🚀"),
+    ("%", "/"),
+]
 
 
 @pytest.mark.parametrize("walk", [walk_v2, walk_v1, walk_versions], ids=["v2", "v1", "versions"])
 @pytest.mark.parametrize(("prefix", "delimiter"), QUERIES)
-def test_pages_of_any_size_are_the_same_walk(s3: S3Client, walk: type[Iterator[str]], prefix: str, delimiter: str) -> None:
+def test_pages_of_any_size_are_the_same_walk(
+    s3: S3Client, walk: type[Iterator[str]], prefix: str, delimiter: str
+) -> None:
     wanted = expected(prefix, delimiter)
     for size in (1000, 37, 7):
         assert list(walk(s3, size, prefix, delimiter)) == wanted, size  # type: ignore[call-arg]  # one of the three above

@@ -26,9 +26,7 @@ def begin(s3: S3Client, bucket: str, key: str = "key") -> str:
     return s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
 
 
-def send(
-    s3: S3Client, bucket: str, upload: str, number: int, body: bytes, key: str = "key"
-) -> CompletedPartTypeDef:
+def send(s3: S3Client, bucket: str, upload: str, number: int, body: bytes, key: str = "key") -> CompletedPartTypeDef:
     answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
     assert answer["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
     return {"PartNumber": number, "ETag": answer["ETag"]}
@@ -120,9 +118,7 @@ def test_completing_twice_gives_the_same_answer(s3: S3Client, bucket: str) -> No
         ([], "MalformedXML"),
     ],
 )
-def test_lists_of_parts_that_are_wrong(
-    s3: S3Client, bucket: str, named: list[tuple[int, int]], code: str
-) -> None:
+def test_lists_of_parts_that_are_wrong(s3: S3Client, bucket: str, named: list[tuple[int, int]], code: str) -> None:
     upload = begin(s3, bucket)
     etags = [send(s3, bucket, upload, number, b"x" * number)["ETag"] for number in (1, 2)]
     parts: list[CompletedPartTypeDef] = [{"PartNumber": number, "ETag": etags[at]} for number, at in named]
@@ -347,7 +343,8 @@ def test_checksums_of_the_full_object(s3: S3Client, bucket: str, algorithm: str)
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kind"), [("SHA1", "FULL_OBJECT"), ("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("", "COMPOSITE")]
+    ("algorithm", "kind"),
+    [("SHA1", "FULL_OBJECT"), ("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("", "COMPOSITE")],
 )
 def test_checksum_types_that_do_not_exist(wire: Wire, bucket: str, algorithm: str, kind: str) -> None:
     headers = {"x-amz-checksum-type": kind} | ({"x-amz-checksum-algorithm": algorithm} if algorithm else {})
@@ -397,9 +394,7 @@ def test_a_part_copied_whole_from_a_delta(s3: S3Client, bucket: str) -> None:
         ("0-3", "InvalidArgument", 400),
     ],
 )
-def test_ranges_that_no_source_has(
-    wire: Wire, s3: S3Client, bucket: str, value: str, code: str, status: int
-) -> None:
+def test_ranges_that_no_source_has(wire: Wire, s3: S3Client, bucket: str, value: str, code: str, status: int) -> None:
     s3.put_object(Bucket=bucket, Key="source", Body=b"0123456789")
     upload = begin(s3, bucket)
     headers = {"x-amz-copy-source": f"{bucket}/source", "x-amz-copy-source-range": value}
@@ -435,9 +430,9 @@ def test_attributes_of_an_object_in_parts(s3: S3Client, bucket: str) -> None:
     assert found["ObjectParts"]["TotalPartsCount"] == 3
     assert [part["Size"] for part in found["ObjectParts"]["Parts"]] == [PART, PART]
     assert found["ObjectParts"]["IsTruncated"] is True
-    rest = s3.get_object_attributes(
-        Bucket=bucket, Key="key", ObjectAttributes=["ObjectParts"], PartNumberMarker=2
-    )["ObjectParts"]
+    rest = s3.get_object_attributes(Bucket=bucket, Key="key", ObjectAttributes=["ObjectParts"], PartNumberMarker=2)[
+        "ObjectParts"
+    ]
     assert [(part["PartNumber"], part["Size"]) for part in rest["Parts"]] == [(3, 9)]
 
 

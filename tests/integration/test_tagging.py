@@ -25,7 +25,11 @@ def test_tags_come_and_go_and_the_object_stays(s3: S3Client, bucket: str) -> Non
     assert pairs(s3, bucket) == wanted
     after = s3.head_object(Bucket=bucket, Key="key")
     assert after["TagCount"] == 3
-    assert (after["ETag"], after["LastModified"], after["Metadata"]) == (put["ETag"], before["LastModified"], {"m": "1"})
+    assert (after["ETag"], after["LastModified"], after["Metadata"]) == (
+        put["ETag"],
+        before["LastModified"],
+        {"m": "1"},
+    )
     s3.delete_object_tagging(Bucket=bucket, Key="key")
     assert pairs(s3, bucket) == {}
     assert "TagCount" not in s3.head_object(Bucket=bucket, Key="key")
@@ -75,7 +79,9 @@ def test_the_largest_tags(s3: S3Client, bucket: str) -> None:
     assert pairs(s3, bucket) == wanted
 
 
-@pytest.mark.parametrize("header", ["a=1&a=2", "=v", "aws:a=1", "&".join(f"k{n}=v" for n in range(11)), "%zz=1&&&=", "a=%FF"])
+@pytest.mark.parametrize(
+    "header", ["a=1&a=2", "=v", "aws:a=1", "&".join(f"k{n}=v" for n in range(11)), "%zz=1&&&=", "a=%FF"]
+)
 def test_headers_that_are_no_tags(wire: Wire, s3: S3Client, bucket: str, header: str) -> None:
     answer = wire.request("PUT", f"/{bucket}/key", headers={"x-amz-tagging": header}, body=b"x")
     assert answer.status == 400, answer
