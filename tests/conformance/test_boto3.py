@@ -107,9 +107,8 @@ def test_a_presigned_form(signer: S3Client, bucket: str) -> None:
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in form["fields"].items()
     ]
-    lines.append(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhello\r\n--{boundary}--\r\n'
-    )
+    lines.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nhello\r\n')
+    lines.append(f"--{boundary}--\r\n")
     sent(form["url"], "POST", "".join(lines).encode(), {"Content-Type": f"multipart/form-data; boundary={boundary}"})
     assert signer.get_object(Bucket=bucket, Key="user/a.txt")["Body"].read() == b"hello"
 

@@ -1,4 +1,4 @@
-"""Which bucket a host name means, and which origins a browser may call from: what depends on how the server is set up."""
+"""What depends on the set-up: which bucket a host name means, and which origins a browser may call from."""
 
 from collections.abc import Iterator
 

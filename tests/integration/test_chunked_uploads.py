@@ -1,4 +1,4 @@
-"""The `aws-chunked` framing over a socket: every variant is understood, and whatever is wrong with one stores nothing."""
+"""The `aws-chunked` framing over a socket: every variant is understood, and one that is wrong stores nothing."""
 
 import random
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from tests.integration.expect import check_refused, refused
+from tests.integration.expect import check_refused, lacks, refused
 from tests.integration.framing import Framing, Upload, break_off, send, upload
 from tests.integration.test_checksums import ALGORITHMS, checksum
 from tests.integration.wire import Wire
@@ -19,7 +19,8 @@ EVERY = pytest.mark.parametrize("framing", Framing, ids=lambda framing: framing.
 
 def cut(data: bytes, *sizes: int) -> list[bytes]:
     """Pieces of these sizes in turn, over and over."""
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while at < len(data):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(data[at : at + size])
@@ -55,7 +56,7 @@ def test_chunks_of_any_size(
     assert answer.status == 200, answer
     found = s3.get_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
     assert found["Body"].read() == data
-    assert "ContentEncoding" not in found
+    assert lacks(found, "ContentEncoding")
     assert found.get("ChecksumCRC32") == (checksum("crc32", data) if framing.trailing else None)
 
 
@@ -319,7 +320,7 @@ def test_parts(wire: Wire, s3: S3Client, bucket: str, framing: Framing) -> None:
     query = f"partNumber=1&uploadId={identity}"
     bad = upload(wire, f"/{bucket}/key", [DATA], framing, crc(DATA), query=query)
     assert send(wire, bad, bad.body[:-3]).status == 400
-    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="key", UploadId=identity)
+    assert lacks(s3.list_parts(Bucket=bucket, Key="key", UploadId=identity), "Parts")
     answer = send(wire, upload(wire, f"/{bucket}/key", cut(DATA, 9999), framing, crc(DATA), query=query))
     assert answer.status == 200, answer
     s3.complete_multipart_upload(

@@ -9,7 +9,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadOutputTypeDef
 
-from tests.integration.expect import check_refused, refused
+from tests.integration.expect import check_refused, lacks, refused
 from tests.integration.test_checksums import checksum
 from tests.integration.wire import Wire, md5_base64
 from tests.support.server import Server
@@ -57,7 +57,7 @@ def test_parts_come_in_any_order(s3: S3Client, bucket: str) -> None:
     assert found["ETag"] == etag_of(data)
     (entry,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert entry["ETag"] == etag_of(data)
-    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    assert lacks(s3.list_multipart_uploads(Bucket=bucket), "Uploads")
 
 
 def test_what_the_upload_was_begun_with_is_kept(s3: S3Client, bucket: str) -> None:
@@ -180,7 +180,7 @@ def test_aborting(s3: S3Client, bucket: str) -> None:
         complete(s3, bucket, upload, [part])
     with refused("NoSuchUpload", 404):
         s3.list_parts(Bucket=bucket, Key="key", UploadId=upload)
-    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    assert lacks(s3.list_multipart_uploads(Bucket=bucket), "Uploads")
     s3.delete_bucket(Bucket=bucket)
 
 
@@ -242,7 +242,7 @@ def test_digests_of_parts_are_verified(wire: Wire, s3: S3Client, bucket: str) ->
     check_refused(
         wire.request("PUT", f"/{bucket}/key", query, body=b"part", payload=wrong), "XAmzContentSHA256Mismatch", 400
     )
-    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="key", UploadId=upload)
+    assert lacks(s3.list_parts(Bucket=bucket, Key="key", UploadId=upload), "Parts")
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
@@ -418,7 +418,7 @@ def test_conditions_on_the_source_of_a_part(s3: S3Client, bucket: str) -> None:
         s3.upload_part_copy(
             Bucket=bucket, Key="key", UploadId="0" * 32, PartNumber=1, CopySource={"Bucket": bucket, "Key": "source"}
         )
-    assert "Parts" not in s3.list_parts(Bucket=bucket, Key="key", UploadId=upload)
+    assert lacks(s3.list_parts(Bucket=bucket, Key="key", UploadId=upload), "Parts")
 
 
 def test_attributes_of_an_object_in_parts(s3: S3Client, bucket: str) -> None:
@@ -459,7 +459,7 @@ def test_uploads_survive_restarts(own_server: Server) -> None:
         server.start()
         assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"".join(data)
         assert complete(s3, "bucket", upload, parts)["ETag"] == done["ETag"] == etag_of(data)
-        assert "Uploads" not in s3.list_multipart_uploads(Bucket="bucket")
+        assert lacks(s3.list_multipart_uploads(Bucket="bucket"), "Uploads")
 
 
 def test_an_interrupted_completion_can_be_repeated(own_server: Server) -> None:

@@ -33,7 +33,7 @@ class Answer:
     def element(self, name: str) -> str | None:
         """The text of the first element of that name, whatever its namespace."""
         for element in etree.fromstring(self.body).iter():
-            if isinstance(element.tag, str) and etree.QName(element).localname == name:
+            if etree.QName(element).localname == name:
                 return element.text or ""
         return None
 
@@ -68,7 +68,7 @@ class Signer:
         lines = "".join(f"{name}:{values[name]}\n" for name in sorted(values))
         pairs = sorted(pair.partition("=")[::2] for pair in query.split("&") if pair)
         canonical = "&".join(f"{name}={value}" for name, value in pairs)
-        request = "\n".join((method, path, canonical, lines, names, payload))
+        request = f"{method}\n{path}\n{canonical}\n{lines}\n{names}\n{payload}"
         return names, self.finish("AWS4-HMAC-SHA256", at, hashlib.sha256(request.encode()).hexdigest())
 
     def finish(self, algorithm: str, at: str, *rest: str) -> str:

@@ -77,7 +77,7 @@ class AwsCli(Client):
         self.s3("rb", f"s3://{bucket}")
 
     @override
-    def presigned(self, bucket: str, key: str) -> str | None:
+    def presigned(self, bucket: str, key: str) -> str:
         # In us-east-1 it signs URLs with version 2 unless it is told not to.
         self.run("configure", "set", "default.s3.signature_version", "s3v4")
         return self.s3("presign", f"s3://{bucket}/{key}", "--expires-in", "300").strip()

@@ -40,6 +40,7 @@ class Client(ABC):
 
     keeps_metadata_when_moving: ClassVar[bool] = True
     keeps_times_when_downloading: ClassVar[bool] = True
+    signs_urls_with_version_4: ClassVar[bool] = True
 
     def run(self, *arguments: str | Path) -> str:
         """What it prints; a failure raises with that and its errors."""
@@ -111,5 +112,5 @@ class Client(ABC):
     def remove_bucket(self, bucket: str) -> None: ...
 
     @abstractmethod
-    def presigned(self, bucket: str, key: str) -> str | None:
-        """A URL that anyone may read for some minutes; None if the client knows only signatures of version 2."""
+    def presigned(self, bucket: str, key: str) -> str:
+        """A URL that anyone may read for some minutes."""

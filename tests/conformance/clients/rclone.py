@@ -90,5 +90,5 @@ class Rclone(Client):
         self.run("rmdir", f"dgp:{bucket}")
 
     @override
-    def presigned(self, bucket: str, key: str) -> str | None:
+    def presigned(self, bucket: str, key: str) -> str:
         return self.run("link", "--expire", "5m", f"dgp:{bucket}/{key}").strip()

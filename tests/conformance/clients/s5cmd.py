@@ -83,5 +83,5 @@ class S5cmd(Client):
         self.run("rb", f"s3://{bucket}")
 
     @override
-    def presigned(self, bucket: str, key: str) -> str | None:
+    def presigned(self, bucket: str, key: str) -> str:
         return self.run("presign", "--expire", "5m", f"s3://{bucket}/{key}").strip()
