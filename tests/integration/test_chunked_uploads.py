@@ -352,7 +352,7 @@ def test_a_presigned_put(wire: Wire, s3: S3Client, bucket: str) -> None:
     headers = {**described, "x-amz-content-sha256": Framing.UNSIGNED_TRAILER.value}
     assert wire.plain("PUT", wire.presign("PUT", f"/{bucket}/key"), headers, made.body).status == 200
     assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == SMALL
-    check_refused(wire.plain("PUT", wire.presign("PUT", f"/{bucket}/key2"), headers, b"plain"), "InvalidRequest", 400)
+    check_refused(wire.plain("PUT", wire.presign("PUT", f"/{bucket}/key2"), headers, b"plain"), "IncompleteBody", 400)
     with refused("404", 404):
         s3.head_object(Bucket=bucket, Key="key2")
 

@@ -1,7 +1,9 @@
 """A real server on a real socket, as an operator would start it: the console script, a file, variables, signals."""
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -38,10 +40,12 @@ _PAIR = f"  access_key_id: {ACCESS_KEY}\n  secret_access_key: {SECRET_KEY}"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below those that the system gives to outgoing connections, which could take it while the server restarts."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

@@ -109,6 +109,7 @@ class Engine:
     async def set_tags(self, bucket: str, key: str, tagging: Mapping[str, str]) -> None:
         info = await self._getter.head(bucket, key)
         await tags.write(self.ctx, bucket, tags.place(info), tagging)
+        self._getter.tagged.note(bucket)
 
     @translated
     async def create_upload(

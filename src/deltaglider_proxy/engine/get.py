@@ -10,6 +10,7 @@ from deltaglider_proxy.engine.marks import Mark
 from deltaglider_proxy.engine.model import Kind, ObjectInfo
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
+from deltaglider_proxy.engine.tags import Tagged
 from deltaglider_proxy.engine.translate import translated_stream
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Reader
@@ -36,6 +37,7 @@ class Getter:
         self._ctx = ctx
         self._cache = cache
         self._spool = spool
+        self.tagged = Tagged(ctx)
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
         storage_key = names.to_storage(key)
@@ -49,6 +51,8 @@ class Getter:
         return await self._with_tags(bucket, marks.describe(stored, key, side))
 
     async def _with_tags(self, bucket: str, info: ObjectInfo) -> ObjectInfo:
+        if not await self.tagged.any(bucket):
+            return info
         counted = await tags.count(self._ctx, bucket, info)
         return replace(info, tag_count=counted) if counted else info
 

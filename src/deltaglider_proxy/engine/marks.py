@@ -6,6 +6,7 @@ object, written before, that the mark names.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import orjson
 
@@ -60,6 +61,7 @@ def encode_mark(mark: Mark) -> str:
     return " ".join(words)
 
 
+@lru_cache(4096)
 def decode_mark(text: str) -> Mark:
     """Raises UnknownMark."""
     words = text.split(" ")

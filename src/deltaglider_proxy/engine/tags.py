@@ -15,6 +15,7 @@ from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.storage import errors as storage
 
 _COUNT = "x-amz-meta-count"
+_FRESH = 1.0
 
 
 def place_of(origin: str) -> str:
@@ -39,6 +40,33 @@ async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
     finally:
         await reader.close()
     return {str(name): str(value) for name, value in found.items()}
+
+
+class Tagged:
+    """Which buckets have any tags at all. Most have none, and then no read needs to look for its object's.
+
+    Where a look is cheap, the answer is kept for a second: for so long the number of an object's first tags may be
+    missing from its headers on other workers, never its tags.
+    """
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._known: dict[str, tuple[float, bool]] = {}
+
+    async def any(self, bucket: str) -> bool:
+        if not self._ctx.backend.capabilities.local:
+            return True
+        now = self._ctx.clock.monotonic()
+        at, found = self._known.get(bucket, (-_FRESH, False))
+        if not found and now - at >= _FRESH:
+            page = await self._ctx.backend.list(bucket, names.TAGS, limit=1)
+            found = bool(page.entries)
+            self._known[bucket] = (now, found)
+        return found
+
+    def note(self, bucket: str) -> None:
+        """This worker has just written tags."""
+        self._known[bucket] = (self._ctx.clock.monotonic(), True)
 
 
 async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:

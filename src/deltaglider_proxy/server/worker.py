@@ -26,6 +26,7 @@ from deltaglider_proxy.s3.observe import Observer
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.events import CountedEvents
 from deltaglider_proxy.server.housekeeping import Housekeeping
+from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.telemetry.clock import SystemClock
@@ -47,6 +48,7 @@ _NOBODYS_BUCKET = "dgp-readiness-probe-0000"
 
 def load(settings: ServerSettings, _target: str = "") -> "Worker":
     """What the HTTP server calls in each of its worker processes."""
+    bound_allocator()
     return Worker(settings)
 
 

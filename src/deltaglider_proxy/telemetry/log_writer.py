@@ -18,6 +18,8 @@ from deltaglider_proxy.telemetry.log_ring import LogRing
 
 QUEUE_SIZE = 10_000
 _BATCH = 500
+_GATHER = 0.02
+"""Seconds during which lines are gathered before they are written."""
 
 _Item = logging.LogRecord | None
 
@@ -32,6 +34,8 @@ class LogWriter(logging.Handler):
         self._ring = ring
         self._queue_size = queue_size
         self._closed = False
+        self._pause = threading.Event()
+        """Set when the writer is to end: then nothing is gathered any more."""
         self.dropped = 0
         """Lines lost and not reported yet."""
         self._start()
@@ -62,6 +66,7 @@ class LogWriter(logging.Handler):
         if self._closed:
             return
         self._closed = True
+        self._pause.set()
         try:
             self._queue.put(None, timeout=seconds)
         except queue.Full:
@@ -72,6 +77,9 @@ class LogWriter(logging.Handler):
         ending = False
         while not ending:
             batch = [records.get()]
+            if batch[0] is not None:
+                # Waking for each line would take the interpreter away from requests once per line.
+                self._pause.wait(_GATHER)
             while len(batch) < _BATCH and not records.empty():
                 batch.append(records.get_nowait())
             ending = None in batch

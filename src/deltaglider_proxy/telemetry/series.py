@@ -2,7 +2,8 @@
 
 Beside an array of doubles lies a list of names, one JSON line per series in the order of allocation, so that the place
 of a series follows from the lines before it. prometheus_client's own files were not used: they choose their directory
-through the environment while the library is imported, and allow one set of metrics per process. A double is written by one aligned store, so a reader sees the old or the new value.
+through the environment while the library is imported, and allow one set of metrics per process. A double is written by
+one aligned store, so a reader sees the old or the new value.
 """
 
 import json
