@@ -13,8 +13,8 @@ import pytest
 from botocore.config import Config
 from mypy_boto3_s3 import S3Client
 
+from tests.integration.digests import checksum
 from tests.integration.expect import check_refused, refused
-from tests.integration.test_checksums import checksum
 from tests.integration.wire import REGION, Answer, Signer, Wire
 from tests.support.server import ACCESS_KEY, SECRET_KEY, Server
 

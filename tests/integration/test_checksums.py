@@ -1,34 +1,15 @@
 """Digests that clients send are verified before anything is stored, kept, and returned to those who ask."""
 
 import hashlib
-from base64 import b64encode
-from collections.abc import Callable
 
 import pytest
-from awscrt import checksums
 from mypy_boto3_s3 import S3Client
 
+from tests.integration.digests import ALGORITHMS, checksum
 from tests.integration.expect import check_refused, lacks, refused
 from tests.integration.wire import UNSIGNED, Answer, Wire, md5_base64
 
 DATA = bytes(range(256)) * 300
-
-
-def _big_endian(value: int, size: int) -> bytes:
-    return value.to_bytes(size, "big")
-
-
-ALGORITHMS: dict[str, Callable[[bytes], bytes]] = {
-    "crc32": lambda data: _big_endian(checksums.crc32(data), 4),
-    "crc32c": lambda data: _big_endian(checksums.crc32c(data), 4),
-    "crc64nvme": lambda data: _big_endian(checksums.crc64nvme(data), 8),
-    "sha1": lambda data: hashlib.sha1(data).digest(),
-    "sha256": lambda data: hashlib.sha256(data).digest(),
-}
-
-
-def checksum(algorithm: str, data: bytes) -> str:
-    return b64encode(ALGORITHMS[algorithm](data)).decode()
 
 
 def framed(data: bytes, trailer: str) -> bytes:

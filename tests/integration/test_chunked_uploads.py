@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from mypy_boto3_s3 import S3Client
 
+from tests.integration.digests import ALGORITHMS, checksum
 from tests.integration.expect import check_refused, lacks, refused
 from tests.integration.framing import Framing, Upload, break_off, send, upload
-from tests.integration.test_checksums import ALGORITHMS, checksum
 from tests.integration.wire import Wire
 from tests.support.server import Server
 

@@ -1,46 +1,15 @@
-"""Multipart uploads: parts in any order, on any connection, over restarts, and completed once."""
+"""Multipart uploads: parts in any order, listed in pages, copied from elsewhere, and completed once."""
 
 import hashlib
-import random
-from base64 import b64decode
-from collections.abc import Sequence
 
 import pytest
 from mypy_boto3_s3 import S3Client
-from mypy_boto3_s3.type_defs import CompletedPartTypeDef, CompleteMultipartUploadOutputTypeDef
+from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
+from tests.integration.digests import checksum
 from tests.integration.expect import check_refused, lacks, refused
-from tests.integration.test_checksums import checksum
+from tests.integration.parts import PART, begin, bodies, complete, etag_of, send
 from tests.integration.wire import Wire, md5_base64
-from tests.support.server import Server
-
-PART = 5 << 20
-
-
-def bodies(seed: int, *sizes: int) -> list[bytes]:
-    rng = random.Random(seed)
-    return [rng.randbytes(size) for size in sizes]
-
-
-def begin(s3: S3Client, bucket: str, key: str = "key") -> str:
-    return s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-
-
-def send(s3: S3Client, bucket: str, upload: str, number: int, body: bytes, key: str = "key") -> CompletedPartTypeDef:
-    answer = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=number, Body=body)
-    assert answer["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
-    return {"PartNumber": number, "ETag": answer["ETag"]}
-
-
-def complete(
-    s3: S3Client, bucket: str, upload: str, parts: Sequence[CompletedPartTypeDef], key: str = "key"
-) -> CompleteMultipartUploadOutputTypeDef:
-    return s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
-
-
-def etag_of(parts: Sequence[bytes]) -> str:
-    joined = b"".join(hashlib.md5(part).digest() for part in parts)
-    return f'"{hashlib.md5(joined).hexdigest()}-{len(parts)}"'
 
 
 def test_parts_come_in_any_order(s3: S3Client, bucket: str) -> None:
@@ -245,112 +214,6 @@ def test_digests_of_parts_are_verified(wire: Wire, s3: S3Client, bucket: str) ->
     assert lacks(s3.list_parts(Bucket=bucket, Key="key", UploadId=upload), "Parts")
 
 
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])
-def test_composite_checksums(s3: S3Client, bucket: str, algorithm: str) -> None:
-    lower = algorithm.lower()
-    data = bodies(2, PART, 1000)
-    upload = s3.create_multipart_upload(Bucket=bucket, Key="key", ChecksumAlgorithm=algorithm)  # type: ignore[arg-type]  # a literal in the stubs
-    assert upload["ChecksumType"] == "COMPOSITE"
-    parts: list[CompletedPartTypeDef] = []
-    for number, body in enumerate(data, start=1):
-        answer = s3.upload_part(
-            Bucket=bucket,
-            Key="key",
-            UploadId=upload["UploadId"],
-            PartNumber=number,
-            Body=body,
-            ChecksumAlgorithm=algorithm,  # type: ignore[arg-type]  # as above
-        )
-        value = answer["ResponseMetadata"]["HTTPHeaders"][f"x-amz-checksum-{lower}"]
-        assert value == checksum(lower, body)
-        parts.append({"PartNumber": number, "ETag": answer["ETag"], f"Checksum{algorithm}": value})  # type: ignore[misc]  # a computed key
-    expected = f"{checksum(lower, b''.join(b64decode(checksum(lower, body)) for body in data))}-2"
-    listed = s3.list_parts(Bucket=bucket, Key="key", UploadId=upload["UploadId"])
-    assert listed["ChecksumAlgorithm"] == algorithm
-    assert [part[f"Checksum{algorithm}"] for part in listed["Parts"]] == [checksum(lower, body) for body in data]  # type: ignore[literal-required]  # a computed key
-    broken: list[CompletedPartTypeDef] = [{**parts[0], f"Checksum{algorithm}": checksum(lower, b"other")}, parts[1]]  # type: ignore[misc]  # a computed key
-    with refused("InvalidPart", 400):
-        complete(s3, bucket, upload["UploadId"], broken)
-    with refused("BadDigest", 400):
-        s3.complete_multipart_upload(
-            Bucket=bucket,
-            Key="key",
-            UploadId=upload["UploadId"],
-            MultipartUpload={"Parts": parts},
-            **{f"Checksum{algorithm}": checksum(lower, b"other") + "-2"},  # type: ignore[arg-type]  # a computed name
-        )
-    done = s3.complete_multipart_upload(
-        Bucket=bucket,
-        Key="key",
-        UploadId=upload["UploadId"],
-        MultipartUpload={"Parts": parts},
-        **{f"Checksum{algorithm}": expected},  # type: ignore[arg-type]  # a computed name
-    )
-    assert done[f"Checksum{algorithm}"] == expected  # type: ignore[literal-required]  # a computed key
-    head = s3.head_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
-    assert head[f"Checksum{algorithm}"] == expected  # type: ignore[literal-required]  # a computed key
-    assert head["ChecksumType"] == "COMPOSITE"
-    assert s3.get_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")["Body"].read() == b"".join(data)
-
-
-@pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME"])
-def test_checksums_of_the_full_object(s3: S3Client, bucket: str, algorithm: str) -> None:
-    lower = algorithm.lower()
-    data = bodies(3, PART, PART + 3, 1000)
-    upload = s3.create_multipart_upload(
-        Bucket=bucket,
-        Key="key",
-        ChecksumAlgorithm=algorithm,  # type: ignore[arg-type]  # a literal in the stubs
-        ChecksumType="FULL_OBJECT",
-    )["UploadId"]
-    parts: list[CompletedPartTypeDef] = []
-    for number, body in enumerate(data, start=1):
-        answer = s3.upload_part(
-            Bucket=bucket,
-            Key="key",
-            UploadId=upload,
-            PartNumber=number,
-            Body=body,
-            ChecksumAlgorithm=algorithm,  # type: ignore[arg-type]  # as above
-        )
-        parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-    whole = checksum(lower, b"".join(data))
-    with refused("BadDigest", 400):
-        s3.complete_multipart_upload(
-            Bucket=bucket,
-            Key="key",
-            UploadId=upload,
-            MultipartUpload={"Parts": parts},
-            **{f"Checksum{algorithm}": checksum(lower, b"other")},  # type: ignore[arg-type]  # a computed name
-        )
-    with refused("InvalidRequest", 400):
-        s3.complete_multipart_upload(
-            Bucket=bucket, Key="key", UploadId=upload, MultipartUpload={"Parts": parts}, MpuObjectSize=5
-        )
-    done = s3.complete_multipart_upload(
-        Bucket=bucket,
-        Key="key",
-        UploadId=upload,
-        MultipartUpload={"Parts": parts},
-        MpuObjectSize=sum(map(len, data)),
-        **{f"Checksum{algorithm}": whole},  # type: ignore[arg-type]  # a computed name
-    )
-    assert done[f"Checksum{algorithm}"] == whole  # type: ignore[literal-required]  # a computed key
-    assert done["ChecksumType"] == "FULL_OBJECT"
-    found = s3.get_object(Bucket=bucket, Key="key", ChecksumMode="ENABLED")
-    assert found[f"Checksum{algorithm}"] == whole  # type: ignore[literal-required]  # a computed key
-    assert found["Body"].read() == b"".join(data)
-
-
-@pytest.mark.parametrize(
-    ("algorithm", "kind"),
-    [("SHA1", "FULL_OBJECT"), ("SHA256", "FULL_OBJECT"), ("CRC64NVME", "COMPOSITE"), ("", "COMPOSITE")],
-)
-def test_checksum_types_that_do_not_exist(wire: Wire, bucket: str, algorithm: str, kind: str) -> None:
-    headers = {"x-amz-checksum-type": kind} | ({"x-amz-checksum-algorithm": algorithm} if algorithm else {})
-    check_refused(wire.request("POST", f"/{bucket}/key", "uploads", headers), "InvalidRequest", 400)
-
-
 def test_parts_copied_from_ranges(s3: S3Client, bucket: str) -> None:
     (data,) = bodies(4, 12 << 20)
     s3.put_object(Bucket=bucket, Key="source", Body=data)
@@ -434,72 +297,3 @@ def test_attributes_of_an_object_in_parts(s3: S3Client, bucket: str) -> None:
         "ObjectParts"
     ]
     assert [(part["PartNumber"], part["Size"]) for part in rest["Parts"]] == [(3, 9)]
-
-
-@pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Server:
-    """Not started yet."""
-    return Server(tmp_path_factory.mktemp("restarts"), environment={"DGP_REPLAY_WINDOW_SECS": "0"})
-
-
-def test_uploads_survive_restarts(own_server: Server) -> None:
-    data = bodies(7, PART, PART, 100)
-    with own_server as server:
-        s3 = server.client()
-        s3.create_bucket(Bucket="bucket")
-        upload = begin(s3, "bucket")
-        parts = [send(s3, "bucket", upload, 1, data[0])]
-        server.restart()
-        parts.append(send(s3, "bucket", upload, 2, data[1]))
-        server.kill()
-        server.start()
-        parts.append(send(s3, "bucket", upload, 3, data[2]))
-        done = complete(s3, "bucket", upload, parts)
-        server.kill()
-        server.start()
-        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"".join(data)
-        assert complete(s3, "bucket", upload, parts)["ETag"] == done["ETag"] == etag_of(data)
-        assert lacks(s3.list_multipart_uploads(Bucket="bucket"), "Uploads")
-
-
-def test_an_interrupted_completion_can_be_repeated(own_server: Server) -> None:
-    data = bodies(8, *[8 << 20] * 6)
-    with own_server as server:
-        s3 = server.client()
-        s3.create_bucket(Bucket="bucket")
-        upload = begin(s3, "bucket")
-        parts = [send(s3, "bucket", upload, number, body) for number, body in enumerate(data, start=1)]
-        wire = Wire(server)
-        rows = "".join(
-            f"<Part><PartNumber>{part['PartNumber']}</PartNumber><ETag>{part['ETag']}</ETag></Part>" for part in parts
-        )
-        document = f"<CompleteMultipartUpload>{rows}</CompleteMultipartUpload>".encode()
-        head = wire.head("POST", "/bucket/key", f"uploadId={upload}", payload=hashlib.sha256(document).hexdigest())
-        lines = [f"POST /bucket/key?uploadId={upload} HTTP/1.1", f"content-length: {len(document)}"]
-        lines += [f"{name}: {value}" for name, value in head.headers.items()]
-        with wire.connect() as connection:
-            connection.sendall("\r\n".join([*lines, "", ""]).encode() + document)
-            server.kill()
-        server.start()
-        assert complete(s3, "bucket", upload, parts)["ETag"] == etag_of(data)
-        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"".join(data)
-
-
-def test_limits(tmp_path_factory: pytest.TempPathFactory) -> None:
-    environment = {"DGP_MAX_MULTIPART_UPLOADS": "3", "DGP_REPLAY_WINDOW_SECS": "0"}
-    root = tmp_path_factory.mktemp("limits")
-    with Server(root, max_object_size=6 << 20, environment=environment) as server:
-        s3 = server.client()
-        s3.create_bucket(Bucket="bucket")
-        upload = begin(s3, "bucket")
-        with refused("EntityTooLarge", 400):
-            send(s3, "bucket", upload, 1, bytes((6 << 20) + 1))
-        parts = [send(s3, "bucket", upload, number, bytes(PART)) for number in (1, 2)]
-        with refused("EntityTooLarge", 400):
-            complete(s3, "bucket", upload, parts)
-        begin(s3, "bucket")
-        begin(s3, "bucket")
-        with refused("SlowDown", 503):
-            begin(s3, "bucket")
-        complete(s3, "bucket", upload, parts[:1])
-        assert begin(s3, "bucket")

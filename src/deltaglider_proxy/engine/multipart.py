@@ -43,6 +43,12 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 Verify = Callable[[Sequence[PartInfo]], Checksum | None]
 
 
+def _joined(etags: Sequence[str]) -> str:
+    """The ETag of an object whose parts have these."""
+    digest = hashlib.md5(b"".join(map(_raw, etags)), usedforsecurity=False)
+    return f"{digest.hexdigest()}-{len(etags)}"
+
+
 def _raw(etag: str) -> bytes:
     """The bytes that a part gives to the ETag of the whole. A backend that encrypts, or takes a large part in pieces,
     answers with an ETag that is no MD5.
@@ -118,7 +124,7 @@ class Multipart:
             upload = await uploads.load(ctx, bucket, key, upload_id)
         except errors.NoSuchUpload:
             current = await commit.look(ctx, bucket, names.to_storage(key))
-            if current is not None and self._is_of(current, upload_id):
+            if current is not None and self._made(current, upload_id, named):
                 return current
             raise
         try:
@@ -130,12 +136,16 @@ class Multipart:
         except (errors.InvalidPart, errors.NoSuchKey, errors.NoSuchUpload, storage.NoSuchKey) as error:
             # Another completion of this upload may have ended meanwhile, and its parts are gone.
             current = await commit.look(ctx, bucket, names.to_storage(key))
-            if current is not None and self._is_of(current, upload_id):
+            if current is not None and self._made(current, upload_id, named):
                 return current
             await uploads.load(ctx, bucket, key, upload_id)
             raise self._explained(error) from error
         ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
         return info
+
+    def _made(self, current: ObjectInfo, upload_id: str, named: Sequence[CompletedPart]) -> bool:
+        """Whether the object is what completing this upload with these parts has made."""
+        return self._is_of(current, upload_id) and current.etag == _joined([part.etag for part in named])
 
     def _check(self, named: Sequence[CompletedPart], staged: Sequence[StagedPart]) -> list[StagedPart]:
         """The staged parts that the client names, if they are there and large enough."""
@@ -165,12 +175,11 @@ class Multipart:
         ctx = self._ctx
         total = sum(part.info.size for part in chosen)
         held = sum(part.stored.size for part in chosen)
-        digest = hashlib.md5(b"".join(_raw(p.info.etag) for p in chosen), usedforsecurity=False)
         mark = Mark(
             upload.upload_id[:_SHARED] + names.random_id()[_SHARED:],
             Kind.IDENTITY,
             total,
-            f"{digest.hexdigest()}-{len(chosen)}",
+            _joined([part.info.etag for part in chosen]),
             round(ctx.clock.now() * 1000),
             checksum,
             tuple(part.info.size for part in chosen),
