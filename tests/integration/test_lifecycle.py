@@ -272,3 +272,15 @@ def test_a_full_disk_is_said_and_survived(small_disk: Server) -> None:
     assert wire.request("DELETE", "/bucket/first").status == 204
     assert wire.request("PUT", "/bucket/second", body=body).status == 200
     assert wire.request("GET", "/bucket/second").body == body
+
+
+def test_workers_end_when_their_server_is_killed(tmp_path: Path) -> None:
+    with Server(tmp_path, workers=2) as server:
+        assert server.process is not None
+        listed = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
+        workers = [int(pid) for pid in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()]
+        assert len(workers) == 2
+        server.process.kill()
+        server.process.wait()
+        server.process = None
+        server.wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

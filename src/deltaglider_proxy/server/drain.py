@@ -1,4 +1,4 @@
-"""One byte that all processes of a server map: 1 once it has been told to stop."""
+"""One byte that all processes of a server map: 1 once it has been told to stop, 2 when its workers are to end."""
 
 import mmap
 import os
@@ -18,10 +18,17 @@ class DrainFlag:
 
     @property
     def draining(self) -> bool:
-        return self._byte[0] == 1
+        return self._byte[0] >= 1
+
+    @property
+    def ending(self) -> bool:
+        return self._byte[0] == 2
 
     def raise_it(self) -> None:
         self._byte[0] = 1
+
+    def end(self) -> None:
+        self._byte[0] = 2
 
     def lower(self) -> None:
         self._byte[0] = 0

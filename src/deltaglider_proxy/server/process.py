@@ -197,4 +197,5 @@ class _Stopping:
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
 
     def _drained(self, number: int, frame: FrameType | None) -> None:
+        DrainFlag(self._settings.run_dir).end()
         self._server.signal_handler_interrupt(number, frame)  # type: ignore[no-untyped-call]  # granian's is untyped

@@ -4,6 +4,8 @@ Built when the event loop runs (ASGI lifespan), taken down when it ends; a worke
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,6 +122,7 @@ class _Running:
         )
         self._engine = Engine(self._context)
         self._gauge = CacheGauge(ours.cache_bytes)
+        self._drain = DrainFlag(settings.run_dir)
         pair = settings.key_pair
         credentials = StaticCredentials(pair.access_key, pair.secret) if pair is not None else None
         authenticator = Authenticator(credentials, settings.clock_skew, ReplayWindow(settings.replay_window))
@@ -133,7 +136,7 @@ class _Running:
             readiness=Readiness(self._list_buckets, self._head_nobodys_bucket, clock, settings.ready),
             stats=Stats(self._totals, clock),
             metrics=self._scrape,
-            lifecycle=DrainFlag(settings.run_dir),
+            lifecycle=self._drain,
         )
         self._housekeeping = Housekeeping(self._engine, self._metrics, settings.sweep_interval, settings.gc_interval)
         self._crew = Crew()
@@ -150,6 +153,7 @@ class _Running:
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
         running._crew.start(running._observe_cache())
+        running._crew.start(running._follow_server())
         return running
 
     async def stop(self) -> None:
@@ -159,6 +163,13 @@ class _Running:
         self._metrics.close()
         self._codec_pool.close()
         self._pool.close()
+
+    async def _follow_server(self) -> None:
+        """End with the server process: also when it was killed, or when the signal came before anyone heard it."""
+        parent = os.getppid()
+        while os.getppid() == parent and not self._drain.ending:  # noqa: ASYNC110 - it is another process that changes this
+            await asyncio.sleep(1)
+        signal.raise_signal(signal.SIGTERM)
 
     async def _observe_cache(self) -> None:
         while True:
