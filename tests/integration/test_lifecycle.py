@@ -278,7 +278,8 @@ def test_workers_end_when_their_server_is_killed(tmp_path: Path) -> None:
     with Server(tmp_path, workers=2) as server:
         assert server.process is not None
         listed = ["ps", "-o", "pid=", "--ppid", str(server.process.pid)]
-        workers = [int(pid) for pid in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()]
+        found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+        workers = [int(pid) for pid in found.split()]
         assert len(workers) == 2
         server.process.kill()
         server.process.wait()
