@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from bench import machine
 from bench.cases import deltas, identity, listing, memory, small
 from bench.measure import Case, as_json, show
-from bench.peers import WORK, scratch
+from bench.peers import WORK, clean_up, scratch
 from bench.plan import FULL, QUICK, Plan
 
 _CASES: dict[str, Callable[[Plan], list[Case]]] = {
@@ -32,7 +31,7 @@ def main() -> int:
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else FULL
     console = Console(stderr=arguments.json)
-    shutil.rmtree(WORK / "run", ignore_errors=True)
+    clean_up()
     facts = machine.describe(scratch())
     console.print(", ".join(f"{name} {value}" for name, value in facts.items()), highlight=False)
     cases: list[Case] = []
@@ -42,6 +41,7 @@ def main() -> int:
         cases += found
         for case in found:
             show(console, case)
+    clean_up()
     results = {"machine": facts, "plan": asdict(plan), "cases": [as_json(case) for case in cases]}
     text = json.dumps(results, indent=1)
     (WORK / "results.json").write_text(text)

@@ -4,6 +4,7 @@ versitygw stores a file per object with its metadata in extended attributes, as 
 do the same work for an object that is stored as it is. It never calls fsync, so ours is told not to in a comparison.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -39,10 +40,17 @@ class Server:
 
 
 def scratch() -> Path:
-    """Where servers put their folders; on the file system of the checkout."""
-    place = WORK / "run"
+    """Where servers put their folders: one folder for this process, on the file system of the checkout."""
+    place = WORK / "run" / str(os.getpid())
     place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def clean_up() -> None:
+    """Remove this process's folder and those of processes that are gone."""
+    for place in (WORK / "run").glob("*"):
+        if place.name == str(os.getpid()) or not Path("/proc", place.name).exists():
+            shutil.rmtree(place)
 
 
 @contextmanager

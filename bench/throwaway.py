@@ -67,7 +67,7 @@ class ThrowawayServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Raises RuntimeError with the end of the server's log if it does not come up."""
+        """Raises RuntimeError if it does not come up."""
         command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(self._config)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -112,20 +112,28 @@ class ThrowawayServer:
                 time.sleep(0.05)
         code = process.poll()
         self.stop()
-        end = self.log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"the server did not start (exit code {code}); the end of its log:\n{end}")
+        raise RuntimeError(f"the server did not start (exit code {code})")
+
+    def log_end(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
 
 
 @contextmanager
 def throwaway_server(
     workers: int = 1, settings: Mapping[str, str] | None = None, place: Path | None = None
 ) -> Iterator[ThrowawayServer]:
-    """`settings` are environment variables of the server, `place` is the folder that its own folder is made in."""
+    """`settings` are environment variables of the server, `place` is the folder that its own folder is made in.
+
+    Whatever is raised in the block carries the end of the server's log as a note.
+    """
     with tempfile.TemporaryDirectory(prefix="deltaglider-", dir=place or _place_with_attributes()) as name:
         server = ThrowawayServer(Path(name), workers, settings or {})
         try:
             server.start()
             yield server
+        except Exception as error:
+            error.add_note(f"the end of the server's log:\n{server.log_end()}")
+            raise
         finally:
             server.stop()
 
