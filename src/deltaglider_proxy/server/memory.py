@@ -1,14 +1,16 @@
 """Keeps the C allocator from hoarding: buffers of codecs are tens of megabytes, come and go, and must go back.
 
-glibc raises the size from which it maps a buffer of its own each time one is freed, so that after a while buffers of
-16 MiB lie in its arenas, one arena per thread, and stay there. Fixed limits end that.
+glibc gives each thread an arena, and each keeps what was freed in it. Two arenas are enough for so few threads, and
+keep buffers for the next frame: mapping each anew costs more than decoding into it (twice the CPU of a read).
 """
 
 import ctypes
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_MAPPED_FROM = 2 << 20
-_ARENAS = 4
+_MAPPED_FROM = 32 << 20
+"""The most that glibc accepts."""
+_KEPT = 128 << 20
+_ARENAS = 2
 
 
 def bound_allocator() -> None:
@@ -19,7 +21,7 @@ def bound_allocator() -> None:
         return
     for parameter, value in (
         (_M_MMAP_THRESHOLD, _MAPPED_FROM),
-        (_M_TRIM_THRESHOLD, 2 * _MAPPED_FROM),
+        (_M_TRIM_THRESHOLD, _KEPT),
         (_M_ARENA_MAX, _ARENAS),
     ):
         mallopt(parameter, value)
