@@ -49,8 +49,7 @@ def run(plan: Plan) -> list[Case]:
                 if peer:
                     _encode(tables, one, Path(name))
                 _put(tables, one, server, number)
-                if number == 0:
-                    _sizes(tables.stored, one, server, Path(name) if peer else None)
+                _sizes(tables.stored, one, server, number, Path(name) if peer else None)
             server.restart(empty_cache=True)
             _settle(server.pid)
             for one in series:
@@ -160,10 +159,10 @@ def _decode(case: Case, series: Series, place: Path) -> None:
     case.add(series.name, "xdelta3 -d, CPU ms/MB", 1000 * sum(run.cpu for run in runs) / size)
 
 
-def _sizes(case: Case, series: Series, server: ThrowawayServer, deltas: Path | None) -> None:
+def _sizes(case: Case, series: Series, server: ThrowawayServer, number: int, deltas: Path | None) -> None:
     endpoint = _endpoint(server)
-    bucket = f"{series.name}-0"
-    stored = 0
+    bucket = f"{series.name}-{number}"
+    stored = found = 0
     with Connection(endpoint) as connection:
         for path in series.files[1:]:
             connection.send(signing.request(endpoint, "HEAD", f"/{bucket}/{path.name}"))
@@ -171,6 +170,8 @@ def _sizes(case: Case, series: Series, server: ThrowawayServer, deltas: Path | N
             if size is None:
                 raise ValueError("the server does not tell x-deltaglider-stored-size; DGP_DEBUG_HEADERS has no effect")
             stored += int(size)
+            found += connection.header("x-amz-storage-type") == "delta"
+    case.add(series.name, "stored as deltas, %", 100 * found / (len(series.files) - 1))
     case.add(series.name, "logical, MB", sum(path.stat().st_size for path in series.files[1:]) / MB)
     case.add(series.name, "ours, kB", stored / 1000)
     if deltas is not None:
