@@ -217,13 +217,16 @@ async def write_hint(ctx: Context, bucket: str, deltaspace: str, stored: Stored,
 
 
 async def _sample(ctx: Context, reader: Reader) -> Fingerprints:
-    """Fingerprints of the first MiB and of a part of every second one; the smallest where they are many, so that
-    samples of two objects keep the same ones.
+    """Fingerprints of the first MiB and of a part of every other; the smallest where they are many, so that samples
+    of two objects keep the same ones.
+
+    No gap between the parts is as long as the head of a body that is compared with them: a head that is shifted against
+    its release could lie in one and match nothing.
     """
     found = []
     size = reader.stored.size
-    for start in range(0, size, 2 * SKETCH):
-        length = SKETCH if start == 0 else SKETCH // 4
+    for start in range(0, size, SKETCH):
+        length = SKETCH if start == 0 else SKETCH // 8
         piece = await reader.read(start, min(start + length, size))
         found.append(await ctx.pool.run(anchors.find, piece))
     return anchors.merge(found).fingerprints[:_MAX_HINT]

@@ -16,7 +16,8 @@ from deltaglider_proxy.telemetry.tasks import Background
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
-    yield data
+    for start in range(0, max(len(data), 1), 64 << 10):
+        yield data[start : start + (64 << 10)]
 
 
 async def test_parts_may_take_so_much_together_and_aborted_ones_give_it_back(tmp_path: Path) -> None:
@@ -50,6 +51,24 @@ async def test_small_objects_that_drift_get_a_reference_of_their_own(tmp_path: P
         kinds.append(info.kind)
         await engine.ctx.background.drain()
     assert kinds == [Kind.IDENTITY, Kind.DELTA, Kind.IDENTITY, Kind.DELTA, Kind.DELTA]
+    await engine.close()
+    pool.close()
+    codec_pool.close()
+
+
+@pytest.mark.parametrize("shift", [1 << 20, (1 << 20) + (300 << 10), (1 << 20) + (700 << 10)])
+async def test_a_release_whose_head_lies_anywhere_in_the_first_one_becomes_a_delta(tmp_path: Path, shift: int) -> None:
+    clock, pool, codec_pool = ManualClock(), Pool(2), Pool(1)
+    settings = EngineSettings(tmp_path, tmp_path / "spool")
+    engine = Engine(Context(MemoryBackend(clock), settings, clock, pool, codec_pool, Events(), Background()))
+    await engine.create_bucket("bucket")
+    first = random.Random(5).randbytes(6 << 20)
+    kinds = []
+    for number, data in enumerate([first, first[shift:]]):
+        info = await engine.put("bucket", f"v{number}", Body(chunks(data), len(data)), Attributes())
+        kinds.append(info.kind)
+        await engine.ctx.background.drain()
+    assert kinds == [Kind.IDENTITY, Kind.DELTA]
     await engine.close()
     pool.close()
     codec_pool.close()
