@@ -8,7 +8,7 @@ import ctypes
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MAPPED_FROM = 32 << 20
-"""The most that glibc accepts."""
+"""Any glibc accepts this much. A refused value would leave the default, with which every large buffer is mapped."""
 _KEPT = 128 << 20
 _ARENAS = 2
 
