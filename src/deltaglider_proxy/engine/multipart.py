@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import structlog
+
 from deltaglider_proxy.engine import commit, errors, marks, names, references, uploads
 from deltaglider_proxy.engine.assembly import Assembly
 from deltaglider_proxy.engine.context import Context
@@ -31,6 +33,8 @@ from deltaglider_proxy.engine.staging import Staging
 from deltaglider_proxy.engine.uploads import StagedPart
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Piece, Stored, Writer
+
+_log = structlog.get_logger("deltaglider_proxy.multipart")
 
 MIN_PART = 5 << 20
 MAX_PARTS = 10_000
@@ -140,8 +144,19 @@ class Multipart:
                 return current
             await uploads.load(ctx, bucket, key, upload_id)
             raise self._explained(error) from error
-        ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
+        await self._forget(bucket, upload_id)
         return info
+
+    async def _forget(self, bucket: str, upload_id: str) -> None:
+        """The record goes before the answer, so that a completed upload no longer counts as open; its parts, behind it.
+        What cannot be removed now must not turn success into failure.
+        """
+        ctx = self._ctx
+        try:
+            await commit.delete_internal(ctx, bucket, names.UPLOADS + upload_id)
+        except storage.StorageError as error:
+            _log.warning("the record of a completed upload stays for a moment", bucket=bucket, reason=str(error))
+        ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
 
     def _made(self, current: ObjectInfo, upload_id: str, named: Sequence[CompletedPart]) -> bool:
         """Whether the object is what completing this upload with these parts has made."""
