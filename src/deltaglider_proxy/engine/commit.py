@@ -82,31 +82,3 @@ async def mine(ctx: Context, bucket: str, storage_key: str, object_id: str, erro
     if mark is None or mark.object_id != object_id:
         raise errors.Uncertain from error
     return found
-
-
-async def put_internal(
-    ctx: Context, bucket: str, key: str, data: bytes, metadata: Metadata | None = None, attempts: int = _ATTEMPTS
-) -> None:
-    """Write a small internal object; repeated until answered, since its name is nobody else's."""
-    for attempt in range(attempts):
-        writer = await ctx.backend.write(bucket, key, metadata or {}, len(data))
-        try:
-            await writer.write(data)
-            await writer.commit()
-            return
-        except storage.Uncertain:
-            if attempt == attempts - 1:
-                raise
-        finally:
-            await writer.abort()
-
-
-async def delete_internal(ctx: Context, bucket: str, key: str) -> None:
-    """Delete an internal object, repeated until answered."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            await ctx.backend.delete(bucket, key)
-            return
-        except storage.Uncertain:
-            if attempt == _ATTEMPTS - 1:
-                raise

@@ -66,7 +66,7 @@ class Encoder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self._crew.__aexit__(kind, error, trace)
+            await self._crew.close()
         finally:
             self.plain.close()
             self.container.close()

@@ -9,13 +9,12 @@ Grace is counted per host on the clock of its boot. Markers of another boot coun
 clocks are ever compared, and a restart of the host begins anew.
 """
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import orjson
 import structlog
 
-from deltaglider_proxy.engine import commit, marks, names, references, tags, uploads
+from deltaglider_proxy.engine import commit, internal, marks, names, references, tags, uploads
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import read_layout
 from deltaglider_proxy.engine.model import Kind
@@ -25,7 +24,6 @@ from deltaglider_proxy.telemetry.clock import BootTime
 
 _log = structlog.get_logger("deltaglider_proxy.gc")
 
-_ATTEMPTS = 20
 _COLLECTED = (names.REFERENCES, names.SIDES, names.TAGS)
 
 
@@ -65,9 +63,9 @@ class Collector:
             if self._owner(name) in named:
                 continue
             if quiescent or await self._is_due(bucket, own, began):
-                await commit.delete_internal(ctx, bucket, name)
+                await internal.delete(ctx, bucket, name)
                 for marker in own:
-                    await commit.delete_internal(ctx, bucket, marker)
+                    await internal.delete(ctx, bucket, marker)
                 report.removed += 1
                 report.removed_bytes += stored.size
             elif not await self._counts(bucket, own, began):
@@ -76,30 +74,30 @@ class Collector:
         for name, own in found.markers.items():
             if name not in found.things:
                 for marker in own:
-                    await commit.delete_internal(ctx, bucket, marker)
+                    await internal.delete(ctx, bucket, marker)
         await self._drop_stale_hints(bucket)
         return report
 
     async def _condemn(self, bucket: str, name: str) -> None:
         """Put a marker beside `name`. Each attempt has its own time, from which its marker may count."""
         ctx = self._ctx
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(internal.ATTEMPTS):
             now = ctx.clock.since_boot()
             body = orjson.dumps({"boot": now.boot, "at": now.seconds})
             try:
-                await commit.put_internal(ctx, bucket, names.condemned(name), body, attempts=1)
+                await internal.put(ctx, bucket, names.condemned(name), body, attempts=1)
                 return
             except storage.Uncertain:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == internal.ATTEMPTS - 1:
                     raise
 
     async def _drop_stale_hints(self, bucket: str) -> None:
         """Forget first objects that are gone or have become something else. A hint that is lost costs nothing."""
-        async for stored in self._all(bucket, names.FIRSTS):
+        async for stored in internal.scan(self._ctx, bucket, names.FIRSTS):
             hint = await references.read_hint(self._ctx, bucket, stored.key[len(names.FIRSTS) :])
             current = await commit.look(self._ctx, bucket, hint.key) if hint is not None else None
             if hint is None or current is None or current.generation != hint.generation:
-                await commit.delete_internal(self._ctx, bucket, stored.key)
+                await internal.delete(self._ctx, bucket, stored.key)
 
     @staticmethod
     def _owner(name: str) -> str:
@@ -109,7 +107,7 @@ class Collector:
     async def _things(self, bucket: str) -> _Things:
         found = _Things()
         for prefix in _COLLECTED:
-            async for stored in self._all(bucket, prefix):
+            async for stored in internal.scan(self._ctx, bucket, prefix):
                 target = names.condemned_target(stored.key)
                 if target is None:
                     found.things[stored.key] = stored
@@ -120,7 +118,7 @@ class Collector:
     async def _named(self, bucket: str, report: Report) -> set[str]:
         """Storage keys of everything that some object needs: client objects, staged parts, whatever holds a mark."""
         named: set[str] = set()
-        async for stored in self._all(bucket, ""):
+        async for stored in internal.scan(self._ctx, bucket, ""):
             if stored.key.startswith(_COLLECTED):
                 continue
             report.objects += 1
@@ -170,13 +168,9 @@ class Collector:
     async def _age(self, bucket: str, marker: str, now: BootTime) -> float | None:
         """Seconds since the marker was put; None if that was in another boot."""
         try:
-            reader = await self._ctx.backend.open(bucket, marker)
+            document = orjson.loads(await internal.read(self._ctx, bucket, marker))
         except storage.NoSuchKey:
             return None
-        try:
-            document = orjson.loads(await reader.read(0, reader.stored.size))
-        finally:
-            await reader.close()
         return now.seconds - float(document["at"]) if document["boot"] == now.boot else None
 
     async def expire_uploads(self, bucket: str) -> int:
@@ -193,21 +187,10 @@ class Collector:
                 await uploads.discard(ctx, bucket, upload_id)
                 expired += 1
         orphans = set()
-        async for stored in self._all(bucket, names.PARTS):
+        async for stored in internal.scan(self._ctx, bucket, names.PARTS):
             upload_id = stored.key[len(names.PARTS) :].split("/", 1)[0]
             if upload_id not in known and stored.modified < oldest:
                 orphans.add(upload_id)
         for upload_id in orphans:
-            await uploads.remove(ctx, bucket, await uploads.part_keys(ctx, bucket, upload_id))
+            await uploads.discard_parts(ctx, bucket, upload_id)
         return expired
-
-    async def _all(self, bucket: str, prefix: str) -> AsyncIterator[Stored]:
-        after = ""
-        while True:
-            page = await self._ctx.backend.list(bucket, prefix, after)
-            for entry in page.entries:
-                assert isinstance(entry, Stored)
-                after = entry.key
-                yield entry
-            if not page.truncated:
-                return

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from deltaglider_proxy.engine import errors, marks, names, tags
+from deltaglider_proxy.engine import errors, internal, marks, names, tags
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import Decoder, Layout, read_layout
 from deltaglider_proxy.engine.marks import Mark
@@ -21,13 +21,9 @@ async def side_of(ctx: Context, bucket: str, mark: Mark | None) -> bytes | None:
     if mark is None or mark.side is None:
         return None
     try:
-        reader = await ctx.backend.open(bucket, marks.side_key(mark.side))
+        return await internal.read(ctx, bucket, marks.side_key(mark.side))
     except storage.NoSuchKey as error:
         raise errors.Corrupt("the metadata beside an object is missing") from error
-    try:
-        return await reader.read(0, reader.stored.size)
-    finally:
-        await reader.close()
 
 
 class Getter:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import structlog
 
-from deltaglider_proxy.engine import commit, errors, marks, names, references, uploads
+from deltaglider_proxy.engine import commit, errors, internal, marks, names, references, uploads
 from deltaglider_proxy.engine.assembly import Assembly
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import read_layout
@@ -79,11 +79,11 @@ class Multipart:
         earlier = await uploads.part_keys(self._ctx, bucket, upload_id, number)
         info = await self._putter.stage(bucket, upload.key, names.part(upload_id, number), body)
         part = PartInfo(number, info.size, info.etag, info.modified, info.checksum)
-        await uploads.remove(self._ctx, bucket, earlier)
+        await internal.delete_all(self._ctx, bucket, earlier)
         try:
             await uploads.load(self._ctx, bucket, key, upload_id)
         except errors.NoSuchUpload:
-            await uploads.remove(self._ctx, bucket, await uploads.part_keys(self._ctx, bucket, upload_id))
+            await uploads.discard_parts(self._ctx, bucket, upload_id)
             raise
         return part
 
@@ -153,10 +153,12 @@ class Multipart:
         """
         ctx = self._ctx
         try:
-            await commit.delete_internal(ctx, bucket, names.UPLOADS + upload_id)
+            await uploads.close(ctx, bucket, upload_id)
         except storage.StorageError as error:
             _log.warning("the record of a completed upload stays for a moment", bucket=bucket, reason=str(error))
-        ctx.background.start("staged parts", uploads.discard(ctx, bucket, upload_id))
+            ctx.background.start("completed upload", uploads.discard(ctx, bucket, upload_id))
+        else:
+            ctx.background.start("staged parts", uploads.discard_parts(ctx, bucket, upload_id))
 
     def _made(self, current: ObjectInfo, upload_id: str, named: Sequence[CompletedPart]) -> bool:
         """Whether the object is what completing this upload with these parts has made."""

@@ -14,7 +14,7 @@ import structlog
 
 from deltaglider_proxy.codecs import anchors
 from deltaglider_proxy.codecs.container import Reference
-from deltaglider_proxy.engine import commit, errors, marks, names, references, tags
+from deltaglider_proxy.engine import commit, errors, internal, marks, names, references, tags
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.encoder import Encoder
 from deltaglider_proxy.engine.intake import Intake
@@ -301,7 +301,7 @@ class Putter:
         side = names.random_id()
         metadata, overflow = marks.pack(target.attributes, replace(mark, side=side), capabilities.max_metadata)
         if overflow is not None:
-            await commit.put_internal(self._ctx, target.bucket, marks.side_key(side), overflow)
+            await internal.put(self._ctx, target.bucket, marks.side_key(side), overflow)
         return metadata
 
     def _check_passthrough(self, size: int) -> None:

@@ -47,7 +47,7 @@ class ReferenceCache:
         self._directory.mkdir(parents=True, exist_ok=True)
         self.budget = budget
         self._backend = backend
-        self._pool = pool
+        self.pool = pool
         self._facts: OrderedDict[tuple[str, str], ReferenceFacts] = OrderedDict()
         self._filling: dict[tuple[str, int], asyncio.Lock] = {}
 
@@ -61,7 +61,7 @@ class ReferenceCache:
             if reader.stored.size != reference.size:
                 raise Corrupt(f"reference {reference.name} has {reader.stored.size} bytes, not {reference.size}")
             facts = await self.facts(bucket, reference, reader)
-            entry = await self._pool.run(_Entry, self._path(bucket, reference), facts)
+            entry = await self.pool.run(_Entry, self._path(bucket, reference), facts)
         except BaseException:
             await reader.close()
             raise
@@ -89,7 +89,7 @@ class ReferenceCache:
         else:
             try:
                 parts = [chunk async for chunk in beside.chunks(0, beside.stored.size)]
-                facts = await self._pool.run(reference_facts.decode, b"".join(parts))
+                facts = await self.pool.run(reference_facts.decode, b"".join(parts))
                 if facts.size == reference.size and facts.sha256 == names.sha256_of(reference.name):
                     return facts
             except reference_facts.BrokenFacts as error:
@@ -97,7 +97,7 @@ class ReferenceCache:
                 _log.warning("broken facts", bucket=bucket, reference=reference.name, reason=str(error))
             finally:
                 await beside.close()
-        facts = await build_facts(reader, self._pool)
+        facts = await build_facts(reader, self.pool)
         if facts.sha256 != names.sha256_of(reference.name):
             self.damaged()
             raise Corrupt(f"reference {reference.name} does not have the bytes that its name says")
@@ -111,7 +111,7 @@ class ReferenceCache:
 
     async def shrink(self) -> None:
         """Bring the directory within the budget."""
-        await self._pool.run(self._shrink)
+        await self.pool.run(self._shrink)
 
     def _shrink(self) -> None:
         used, folders = self._measure()
@@ -170,7 +170,7 @@ class OpenReference:
         self._cache = cache
         self._reader = reader
         self._entry = entry
-        self._pool = cache._pool
+        self._pool = cache.pool
         self.facts = facts
         self.hit = True
         """False once a piece had to be read and verified for this user."""

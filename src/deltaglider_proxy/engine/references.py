@@ -2,11 +2,11 @@
 
 To choose is to list a deltaspace on the backend: the answer shows references and the markers of garbage collection
 together, so what a choice returns is sure to live for half the grace period from before the listing. A commit looks at
-that age directly before it; see `Choice.usable`.
+that age directly before it; see `Permit`.
 
 The first object of a deltaspace is stored as it is, and a hint names it. When a second one resembles it, its bytes are
-copied to a reference; once the delta is committed the first object becomes an empty container on it, if it is still
-what was copied. Hints are only hints: without them compression suffers, nothing else.
+copied to a reference; as soon as that is durable the first object becomes an empty container on it, if it is still what
+was copied. Hints are only hints: without them compression suffers, nothing else.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ import structlog
 from deltaglider_proxy.codecs import anchors, container
 from deltaglider_proxy.codecs.anchors import Fingerprints
 from deltaglider_proxy.codecs.container import Reference
-from deltaglider_proxy.engine import marks, names, reference_facts
+from deltaglider_proxy.engine import internal, marks, names, reference_facts
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.errors import Corrupt
 from deltaglider_proxy.engine.family import deltaspace_of
@@ -56,10 +56,6 @@ class Choice:
     stamp: float
     """Monotonic clock from before the listing was sent."""
 
-    def usable(self, name: str, now: float, grace: float) -> bool:
-        """Whether a container on this reference may still be committed at `now`."""
-        return now - self.stamp < grace / 2 and any(r.name == name for r in self.references)
-
 
 @dataclass(frozen=True, slots=True)
 class Hint:
@@ -88,15 +84,7 @@ async def choose(ctx: Context, bucket: str, key: str) -> Choice:
 
 async def choose_in(ctx: Context, bucket: str, deltaspace: str) -> Choice:
     stamp = ctx.clock.monotonic()
-    prefix = f"{names.REFERENCES}{deltaspace}/"
-    found: list[Stored] = []
-    after = ""
-    while True:
-        page = await ctx.backend.list(bucket, prefix, after)
-        found += [entry for entry in page.entries if isinstance(entry, Stored)]
-        if not page.truncated:
-            break
-        after = found[-1].key
+    found = [stored async for stored in internal.scan(ctx, bucket, f"{names.REFERENCES}{deltaspace}/")]
     condemned = {names.condemned_target(s.key) for s in found}
     usable = [
         s
@@ -106,6 +94,11 @@ async def choose_in(ctx: Context, bucket: str, deltaspace: str) -> Choice:
     usable.sort(key=lambda s: s.modified, reverse=True)
     relative = len(names.INTERNAL)
     return Choice(deltaspace, tuple(Reference(s.key[relative:], s.size) for s in usable), stamp)
+
+
+def _is_young(ctx: Context, stamp: float) -> bool:
+    """Whether a container on a reference that a choice showed, stamped so, may be committed now."""
+    return ctx.clock.monotonic() - stamp < ctx.settings.gc_grace / 2
 
 
 class Condemned(Exception):
@@ -131,13 +124,10 @@ class Permit:
 
     async def check(self) -> None:
         """Call it directly before the request that makes the container visible. Raises Condemned."""
-        if self._names and not self._young():
+        if self._names and not _is_young(self._ctx, self._stamp):
             await self._renew()
-            if not self._young():
+            if not _is_young(self._ctx, self._stamp):
                 raise Condemned("choosing took longer than half the grace period")
-
-    def _young(self) -> bool:
-        return self._ctx.clock.monotonic() - self._stamp < self._ctx.settings.gc_grace / 2
 
     async def _renew(self) -> None:
         self._stamp = self._ctx.clock.monotonic()
@@ -178,13 +168,9 @@ def resembles(hits: int, wanted: int) -> bool:
 
 async def read_hint(ctx: Context, bucket: str, deltaspace: str) -> Hint | None:
     try:
-        reader = await ctx.backend.open(bucket, names.FIRSTS + deltaspace)
+        data = await internal.read(ctx, bucket, names.FIRSTS + deltaspace)
     except storage.NoSuchKey:
         return None
-    try:
-        data = await reader.read(0, reader.stored.size)
-    finally:
-        await reader.close()
     head, _, prints = data.partition(b"\n")
     try:
         document = orjson.loads(head)
@@ -208,12 +194,8 @@ async def write_hint(ctx: Context, bucket: str, deltaspace: str, stored: Stored,
     if reader.stored.etag != stored.etag:
         return
     head = {"key": stored.key, "id": object_id, "generation": stored.etag, "size": stored.size}
-    writer = await ctx.backend.write(bucket, names.FIRSTS + deltaspace, {})
-    try:
-        await writer.write(orjson.dumps(head) + b"\n" + prints.astype("<u4").tobytes())
-        await writer.commit()
-    finally:
-        await writer.abort()
+    data = orjson.dumps(head) + b"\n" + prints.astype("<u4").tobytes()
+    await internal.put(ctx, bucket, names.FIRSTS + deltaspace, data, attempts=1)
 
 
 async def _sample(ctx: Context, reader: Reader) -> Fingerprints:
@@ -256,12 +238,8 @@ async def make_reference(ctx: Context, bucket: str, choice: Choice, hint: Hint) 
         await reader.close()
     name = names.reference(choice.deltaspace, facts.sha256)
     key = names.INTERNAL + name
-    writer = await ctx.backend.write(bucket, key + names.FACTS_SUFFIX, {})
-    try:
-        await writer.write(await ctx.pool.run(reference_facts.encode, facts))
-        await writer.commit()
-    finally:
-        await writer.abort()
+    encoded = await ctx.pool.run(reference_facts.encode, facts)
+    await internal.put(ctx, bucket, key + names.FACTS_SUFFIX, encoded, attempts=1)
     pieces = [Piece(hint.key, 0, facts.size)]
     try:
         await ctx.backend.compose(bucket, key, pieces, {}, None, IfMatch(hint.generation))
@@ -293,7 +271,7 @@ async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None
         etag=info.etag,
         modified_ms=round(info.modified * 1000),
     )
-    if not promotion.choice.usable(promotion.reference.name, ctx.clock.monotonic(), ctx.settings.gc_grace):
+    if not _is_young(ctx, promotion.choice.stamp):
         return
     try:
         await ctx.backend.replace(bucket, hint.key, data, marks.remark(now, rewritten), IfMatch(hint.generation))

@@ -4,11 +4,10 @@ The sum is counted from the storage every few seconds, for all workers count int
 it stages itself: it can be exceeded by what others stage in those seconds, never by more.
 """
 
-from deltaglider_proxy.engine import names
+from deltaglider_proxy.engine import internal, names
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.errors import TooManyUploads
 from deltaglider_proxy.storage import errors as storage
-from deltaglider_proxy.storage.backend import Stored
 
 _LEAST = 1 << 30
 _FRESH = 10.0
@@ -36,15 +35,10 @@ class Staging:
         self._counted[bucket] = self._counted.get(bucket, 0) + size
 
     async def _count(self, bucket: str) -> int:
-        total, after = 0, ""
-        while True:
-            try:
-                page = await self._ctx.backend.list(bucket, names.PARTS, after)
-            except storage.NoSuchBucket:
-                return total
-            for stored in page.entries:
-                assert isinstance(stored, Stored)
-                after = stored.key
+        total = 0
+        try:
+            async for stored in internal.scan(self._ctx, bucket, names.PARTS):
                 total += stored.size
-            if not page.truncated:
-                return total
+        except storage.NoSuchBucket:
+            return 0
+        return total

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from deltaglider_proxy.engine import commit, names
+from deltaglider_proxy.engine import internal, names
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.storage import errors as storage
@@ -32,13 +32,9 @@ def place(info: ObjectInfo) -> str:
 
 async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
     try:
-        reader = await ctx.backend.open(bucket, place(info))
+        found = orjson.loads(await internal.read(ctx, bucket, place(info)))
     except storage.NoSuchKey:
         return {}
-    try:
-        found = orjson.loads(await reader.read(0, reader.stored.size))
-    finally:
-        await reader.close()
     return {str(name): str(value) for name, value in found.items()}
 
 
@@ -82,6 +78,6 @@ async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
 async def write(ctx: Context, bucket: str, key: str, tags: Mapping[str, str]) -> None:
     """Replace all tags at a place; none at all removes the object that holds them."""
     if tags:
-        await commit.put_internal(ctx, bucket, key, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
+        await internal.put(ctx, bucket, key, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
     else:
-        await commit.delete_internal(ctx, bucket, key)
+        await internal.delete(ctx, bucket, key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from deltaglider_proxy.engine import commit, errors, marks, names
+from deltaglider_proxy.engine import errors, internal, marks, names
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.model import (
     Attributes,
@@ -55,7 +55,7 @@ async def create(
         "tags": dict(attributes.tags),
         "checksum": [algorithm, kind],
     }
-    await commit.put_internal(ctx, bucket, names.UPLOADS + upload_id, orjson.dumps(document))
+    await internal.put(ctx, bucket, names.UPLOADS + upload_id, orjson.dumps(document))
     return upload_id
 
 
@@ -64,13 +64,10 @@ async def load(ctx: Context, bucket: str, key: str | None, upload_id: str) -> Up
     if not _UPLOAD_ID.fullmatch(upload_id):
         raise errors.NoSuchUpload(upload_id)
     try:
-        reader = await ctx.backend.open(bucket, names.UPLOADS + upload_id)
+        record = await internal.read(ctx, bucket, names.UPLOADS + upload_id)
     except storage.NoSuchKey as error:
         raise errors.NoSuchUpload(upload_id) from error
-    try:
-        info = _decode(upload_id, orjson.loads(await reader.read(0, reader.stored.size)))
-    finally:
-        await reader.close()
+    info = _decode(upload_id, orjson.loads(record))
     if key is not None and info.key != key:
         raise errors.NoSuchUpload(upload_id)
     return info
@@ -101,21 +98,15 @@ def _decode(upload_id: str, document: Mapping[str, object]) -> UploadInfo:
 async def parts(ctx: Context, bucket: str, upload_id: str) -> Sequence[StagedPart]:
     """The parts by number; of several with one number the latest."""
     latest: dict[int, StagedPart] = {}
-    after = ""
-    while True:
-        page = await ctx.backend.list(bucket, f"{names.PARTS}{upload_id}/", after)
-        for stored in page.entries:
-            assert isinstance(stored, Stored)
-            after = stored.key
-            complete = stored if stored.metadata is not None else await _look(ctx, bucket, stored.key)
-            if complete is None:
-                continue  # removed since it was listed
-            staged = _staged(complete)
-            known = latest.get(staged.info.number)
-            if known is None or known.info.modified <= staged.info.modified:
-                latest[staged.info.number] = staged
-        if not page.truncated:
-            return [latest[number] for number in sorted(latest)]
+    async for stored in internal.scan(ctx, bucket, f"{names.PARTS}{upload_id}/"):
+        complete = stored if stored.metadata is not None else await _look(ctx, bucket, stored.key)
+        if complete is None:
+            continue  # removed since it was listed
+        staged = _staged(complete)
+        known = latest.get(staged.info.number)
+        if known is None or known.info.modified <= staged.info.modified:
+            latest[staged.info.number] = staged
+    return [latest[number] for number in sorted(latest)]
 
 
 async def _look(ctx: Context, bucket: str, key: str) -> Stored | None:
@@ -134,39 +125,28 @@ def _staged(stored: Stored) -> StagedPart:
 async def part_keys(ctx: Context, bucket: str, upload_id: str, number: int | None = None) -> Sequence[str]:
     """Storage keys of staged parts, all or those with one number."""
     prefix = f"{names.PARTS}{upload_id}/" + (f"{number:05d}." if number is not None else "")
-    found: list[str] = []
-    while True:
-        page = await ctx.backend.list(bucket, prefix, found[-1] if found else "")
-        found += [e.key for e in page.entries if isinstance(e, Stored)]
-        if not page.truncated:
-            return found
+    return [stored.key async for stored in internal.scan(ctx, bucket, prefix)]
 
 
-async def remove(ctx: Context, bucket: str, keys: Sequence[str]) -> None:
-    """Delete internal objects, several at a time."""
-    limit = asyncio.Semaphore(_PARALLEL)
+async def close(ctx: Context, bucket: str, upload_id: str) -> None:
+    """Delete the record of an upload. Its parts are garbage from now on, whoever removes them."""
+    await internal.delete(ctx, bucket, names.UPLOADS + upload_id)
 
-    async def one(key: str) -> None:
-        async with limit:
-            await commit.delete_internal(ctx, bucket, key)
 
-    await asyncio.gather(*map(one, keys))
+async def discard_parts(ctx: Context, bucket: str, upload_id: str) -> None:
+    """Delete the parts of an upload whose record is gone."""
+    await internal.delete_all(ctx, bucket, await part_keys(ctx, bucket, upload_id))
 
 
 async def discard(ctx: Context, bucket: str, upload_id: str) -> None:
-    """Delete the record of an upload, then its parts: what is left after a crash is garbage without an owner."""
-    await commit.delete_internal(ctx, bucket, names.UPLOADS + upload_id)
-    await remove(ctx, bucket, await part_keys(ctx, bucket, upload_id))
+    """Delete the record of an upload, then its parts."""
+    await close(ctx, bucket, upload_id)
+    await discard_parts(ctx, bucket, upload_id)
 
 
 async def upload_keys(ctx: Context, bucket: str) -> Sequence[str]:
     """Storage keys of the records of all open uploads."""
-    found: list[str] = []
-    while True:
-        page = await ctx.backend.list(bucket, names.UPLOADS, found[-1] if found else "")
-        found += [e.key for e in page.entries if isinstance(e, Stored)]
-        if not page.truncated:
-            return found
+    return [stored.key async for stored in internal.scan(ctx, bucket, names.UPLOADS)]
 
 
 async def all_uploads(ctx: Context, bucket: str) -> Sequence[UploadInfo]:

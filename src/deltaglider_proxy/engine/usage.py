@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from deltaglider_proxy.engine import marks, names
+from deltaglider_proxy.engine import internal, marks, names
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.storage import errors as storage
-from deltaglider_proxy.storage.backend import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +35,10 @@ async def measure(ctx: Context, bucket: str | None) -> Usage:
 
 async def _bucket(ctx: Context, bucket: str) -> Usage:
     objects = logical = stored_bytes = 0
-    after = ""
-    while True:
-        page = await ctx.backend.list(bucket, "", after)
-        for stored in page.entries:
-            assert isinstance(stored, Stored)
-            after = stored.key
-            stored_bytes += stored.size
-            if names.to_client(stored.key) is not None:
-                objects += 1
-                mark = marks.mark_of(stored)
-                logical += mark.size if mark is not None and mark.size is not None else stored.size
-        if not page.truncated:
-            return Usage(objects, logical, stored_bytes)
+    async for stored in internal.scan(ctx, bucket, ""):
+        stored_bytes += stored.size
+        if names.to_client(stored.key) is not None:
+            objects += 1
+            mark = marks.mark_of(stored)
+            logical += mark.size if mark is not None and mark.size is not None else stored.size
+    return Usage(objects, logical, stored_bytes)

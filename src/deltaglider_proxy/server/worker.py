@@ -157,7 +157,7 @@ class _Running:
         return running
 
     async def stop(self) -> None:
-        await self._crew.__aexit__(None, None, None)
+        await self._crew.close()
         await self._engine.close()
         await self._context.backend.close()
         self._metrics.close()

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 from typing_extensions import override
 
-from deltaglider_proxy.engine import commit, marks, names, references, uploads
+from deltaglider_proxy.engine import commit, internal, marks, names, references, uploads
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.gc import Collector, Report
 from deltaglider_proxy.engine.marks import Mark
@@ -141,7 +141,7 @@ def uncondemn() -> Iterator[None]:
         for entry in page.entries:
             assert isinstance(entry, Stored)
             if names.condemned_target(entry.key) in found:
-                await commit.delete_internal(self._ctx, bucket, entry.key)
+                await internal.delete(self._ctx, bucket, entry.key)
         return found
 
     with mock.patch.object(Collector, "_named", forgiving):
@@ -285,7 +285,7 @@ def only_mine() -> Iterator[None]:
         place = names.part(upload_id, number)
         info: ObjectInfo = await self._putter.stage(bucket, upload.key, place, body)
         others = [k for k in await uploads.part_keys(self._ctx, bucket, upload_id, number) if k != place]
-        await uploads.remove(self._ctx, bucket, others)
+        await internal.delete_all(self._ctx, bucket, others)
         return PartInfo(number, info.size, info.etag, info.modified, info.checksum)
 
     with mock.patch.object(Multipart, "put_part", put_part):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from deltaglider_proxy.engine import commit, errors, marks, names
+from deltaglider_proxy.engine import errors, internal, marks, names
 from deltaglider_proxy.engine.model import Attributes, BucketPolicy, CompletedPart, Kind, ObjectInfo
 from deltaglider_proxy.storage.backend import Stored
 from deltaglider_proxy.storage.backends.memory import Etags, MemoryBackend
@@ -214,7 +214,7 @@ async def _condemn(node: Node, clock: ManualClock) -> None:
     for entry in page.entries:
         assert isinstance(entry, Stored)
         if not entry.key.endswith(names.FACTS_SUFFIX) and names.condemned_target(entry.key) is None:
-            await commit.put_internal(node.engine.ctx, BUCKET, names.condemned(entry.key), document)
+            await internal.put(node.engine.ctx, BUCKET, names.condemned(entry.key), document)
     clock.advance(GRACE)
 
 

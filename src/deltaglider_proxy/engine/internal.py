@@ -1,0 +1,77 @@
+"""Reading, listing and changing internal objects.
+
+Their names are used once, so a change whose answer was lost is simply repeated: no late repeat can undo somebody
+else's. A client's key is another matter, see `engine.commit`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.storage import errors as storage
+from deltaglider_proxy.storage.backend import Metadata, Stored
+
+ATTEMPTS = 20
+
+_PARALLEL = 16
+
+
+async def scan(ctx: Context, bucket: str, prefix: str) -> AsyncIterator[Stored]:
+    """Everything that the backend holds below a prefix, clients' objects too, in byte order, page by page."""
+    after = ""
+    while True:
+        page = await ctx.backend.list(bucket, prefix, after)
+        for entry in page.entries:
+            assert isinstance(entry, Stored)
+            after = entry.key
+            yield entry
+        if not page.truncated:
+            return
+
+
+async def read(ctx: Context, bucket: str, key: str) -> bytes:
+    """The bytes of a small object. Raises storage.NoSuchKey."""
+    reader = await ctx.backend.open(bucket, key)
+    try:
+        return await reader.read(0, reader.stored.size)
+    finally:
+        await reader.close()
+
+
+async def put(
+    ctx: Context, bucket: str, key: str, data: bytes, metadata: Metadata | None = None, attempts: int = ATTEMPTS
+) -> None:
+    """Write a small object, repeated until answered."""
+    for attempt in range(attempts):
+        writer = await ctx.backend.write(bucket, key, metadata or {}, len(data))
+        try:
+            await writer.write(data)
+            await writer.commit()
+            return
+        except storage.Uncertain:
+            if attempt == attempts - 1:
+                raise
+        finally:
+            await writer.abort()
+
+
+async def delete(ctx: Context, bucket: str, key: str) -> None:
+    """Delete an object, repeated until answered."""
+    for attempt in range(ATTEMPTS):
+        try:
+            await ctx.backend.delete(bucket, key)
+            return
+        except storage.Uncertain:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+async def delete_all(ctx: Context, bucket: str, keys: Iterable[str]) -> None:
+    """Delete objects, several at a time."""
+    limit = asyncio.Semaphore(_PARALLEL)
+
+    async def one(key: str) -> None:
+        async with limit:
+            await delete(ctx, bucket, key)
+
+    await asyncio.gather(*map(one, keys))
