@@ -1,8 +1,8 @@
 """What every part of the engine works with; made once per process by the server."""
 
-import asyncio
 from dataclasses import dataclass, field
 
+from deltaglider_proxy.engine.limits import Budget, Slots, Streams
 from deltaglider_proxy.engine.model import Kind
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.storage.backend import Backend
@@ -33,31 +33,6 @@ class Events:
         """Stored bytes failed a check."""
 
 
-class Budget:
-    """A number of bytes that may be held at once."""
-
-    def __init__(self, total: int) -> None:
-        self._free = total
-
-    def reserve(self, size: int) -> bool:
-        """Take `size` bytes, if they are free."""
-        if size > self._free:
-            return False
-        self._free -= size
-        return True
-
-    def release(self, size: int) -> None:
-        self._free += size
-
-
-class Slots(asyncio.Semaphore):
-    """Codec slots. A frame is encoded or decoded by whoever holds one."""
-
-    @property
-    def free(self) -> int:
-        return self._value
-
-
 @dataclass(slots=True)
 class Context:
     backend: Backend
@@ -75,6 +50,7 @@ class Context:
     """Decoded bytes that wait in memory for their readers."""
     spooled: Budget = field(init=False)
     """Bytes of uploads in the spool directory."""
+    streams: Streams = field(init=False, default_factory=Streams)
 
     def __post_init__(self) -> None:
         self.slots = Slots(self.settings.codec_slots)

@@ -25,7 +25,6 @@ from deltaglider_proxy.telemetry.tasks import beside
 
 _log = structlog.get_logger("deltaglider_proxy.decoder")
 
-_STEP = 1 << 20
 _TAIL = 16 << 10
 
 
@@ -85,8 +84,8 @@ class Decoder:
             self._ctx.events.reference_used(hit=self.cache_hit)
         await self._stack.aclose()
 
-    async def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
-        """Logical bytes `start` to `stop`; the next frame is decoded while one is consumed."""
+    async def chunks(self, start: int, stop: int, step: int) -> AsyncIterator[bytes | memoryview]:
+        """Logical bytes `start` to `stop`, `step` at a time; the next frame is decoded while one is consumed."""
         wanted = list(container.spans(self._index.frames, start, stop))
         piece = await self._piece(*wanted[0]) if wanted else None
         for following in [*wanted[1:], None]:
@@ -94,12 +93,12 @@ class Decoder:
                 return
             try:
                 if following is None:
-                    async for chunk in piece.chunks():
+                    async for chunk in piece.chunks(step):
                         yield chunk
                     return
                 async with beside(self._piece(*following)) as decoding:
                     try:
-                        async for chunk in piece.chunks():
+                        async for chunk in piece.chunks(step):
                             yield chunk
                         upcoming = await decoding
                     except BaseException:
@@ -113,7 +112,7 @@ class Decoder:
     async def _piece(self, frame: Frame, start: int, stop: int) -> "_Held | _Spooled | _Copied":
         if frame.codec is Codec.COPY:
             return _Copied(self, await self._reference(frame), frame, start, stop)
-        async with self._ctx.slots:
+        async with self._ctx.slots.hold():
             data: Buffer = memoryview(await self._decoded(frame))[start:stop]
             if 2 * len(data) < frame.size:
                 data = bytes(data)
@@ -191,9 +190,9 @@ class _Held:
     view: memoryview
     closed: bool = False
 
-    async def chunks(self) -> AsyncIterator[bytes | memoryview]:
-        for at in range(0, len(self.view), _STEP):
-            yield self.view[at : at + _STEP]
+    async def chunks(self, step: int) -> AsyncIterator[bytes | memoryview]:
+        for at in range(0, len(self.view), step):
+            yield self.view[at : at + step]
 
     def close(self) -> None:
         if not self.closed:
@@ -208,9 +207,9 @@ class _Spooled:
     ctx: Context
     file: SpoolFile
 
-    async def chunks(self) -> AsyncIterator[bytes | memoryview]:
-        for at in range(0, self.file.size, _STEP):
-            yield await self.ctx.pool.run(self.file.read, at, min(at + _STEP, self.file.size))
+    async def chunks(self, step: int) -> AsyncIterator[bytes | memoryview]:
+        for at in range(0, self.file.size, step):
+            yield await self.ctx.pool.run(self.file.read, at, min(at + step, self.file.size))
 
     def close(self) -> None:
         self.file.close()
@@ -226,15 +225,15 @@ class _Copied:
     start: int
     stop: int
 
-    async def chunks(self) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(self, step: int) -> AsyncIterator[bytes | memoryview]:
         at = 0
         for begin, length in self.frame.ranges:
             first, last = begin + max(self.start - at, 0), begin + min(self.stop - at, length)
             for number in piece_numbers([(first, last - first)]) if first < last else ():
                 origin = number * PIECE
                 piece = (await self.decoder.copied(self.opened, number))[: last - origin]
-                for offset in range(max(first - origin, 0), len(piece), _STEP):
-                    yield piece[offset : offset + _STEP]
+                for offset in range(max(first - origin, 0), len(piece), step):
+                    yield piece[offset : offset + step]
             at += length
 
     def close(self) -> None:

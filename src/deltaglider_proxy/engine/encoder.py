@@ -18,6 +18,7 @@ from deltaglider_proxy.codecs.frames import Encoded
 from deltaglider_proxy.engine import references
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.errors import Corrupt, DiskFull
+from deltaglider_proxy.engine.limits import LATER, SOON
 from deltaglider_proxy.engine.reference_cache import OpenReference
 from deltaglider_proxy.engine.reference_facts import PIECE
 from deltaglider_proxy.engine.spool import Spool
@@ -115,18 +116,19 @@ class Encoder:
             self._crew.start(self._encode(number, start, stop))
 
     async def _encode(self, number: int, start: int, stop: int) -> None:
-        ctx = self._ctx
+        first = number == 0
         try:
-            async with asyncio.timeout(ctx.settings.codec_wait if number == 0 else None):
-                await ctx.slots.acquire()
+            async with self._ctx.slots.hold(SOON if first else LATER, self._ctx.settings.codec_wait if first else None):
+                if not self.lost:
+                    await self._encode_in_slot(number, start, stop)
         except TimeoutError:
             await self._give_up("no codec slot in time")
-            return
+
+    async def _encode_in_slot(self, number: int, start: int, stop: int) -> None:
         try:
-            if not self.lost:
-                async with asyncio.timeout(ctx.settings.codec_timeout):
-                    encoded = await self._block(start, stop)
-                await self._append(number, stop, encoded)
+            async with asyncio.timeout(self._ctx.settings.codec_timeout):
+                encoded = await self._block(start, stop)
+            await self._append(number, stop, encoded)
         except TimeoutError:
             await self._give_up("a frame took longer than codec_timeout_secs")
         except (Corrupt, StorageError) as error:
@@ -134,8 +136,6 @@ class Encoder:
             await self._give_up("the reference cannot be used")
         except DiskFull:
             await self._give_up("no spool room")
-        finally:
-            ctx.slots.release()
 
     async def _block(self, start: int, stop: int) -> list[Encoded]:
         ctx = self._ctx

@@ -76,13 +76,17 @@ class Getter:
         except BaseException:
             await reader.close()
             raise
-        return OpenObject(reader, info, layout, decoder)
+        return OpenObject(self._ctx, reader, info, layout, decoder)
 
 
 class OpenObject:
     """See `engine.api.OpenObject`."""
 
-    def __init__(self, reader: Reader, info: ObjectInfo, layout: Layout | None, decoder: Decoder | None) -> None:
+    def __init__(
+        self, ctx: Context, reader: Reader, info: ObjectInfo, layout: Layout | None, decoder: Decoder | None
+    ) -> None:
+        self._ctx = ctx
+        self._streams = 0
         self.info = info
         self.layout = layout
         """Of a container; None for an object that is stored as it is."""
@@ -97,15 +101,19 @@ class OpenObject:
         return {r.name for r in self.layout.index.references} if self.layout is not None else set()
 
     def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
-        if self._decoder is not None:
-            return translated_stream(self._decoder.stream(start, stop))
-        return translated_stream(self.reader.chunks(start, stop))
+        step = self._ctx.streams.begin()
+        self._streams += 1
+        source = self._decoder if self._decoder is not None else self.reader
+        return translated_stream(source.chunks(start, stop, step))
 
     @property
     def cache_hit(self) -> bool | None:
         return self._decoder.cache_hit if self._decoder is not None else None
 
     async def close(self) -> None:
+        while self._streams:
+            self._streams -= 1
+            self._ctx.streams.end()
         try:
             if self._decoder is not None:
                 await self._decoder.close()

@@ -90,6 +90,10 @@ class Page:
     """There is more after the last entry."""
 
 
+STEP = 1 << 20
+"""Bytes that are worth a turn of the event loop and of a thread."""
+
+
 class Reader(Protocol):
     """An open generation. Close it, also after an error."""
 
@@ -103,8 +107,8 @@ class Reader(Protocol):
         """As `read`, if the bytes can be had without waiting; else None."""
         ...
 
-    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The same range in pieces of about 1 MiB, read ahead no further than one piece."""
+    def chunks(self, start: int, stop: int, step: int = STEP) -> AsyncIterator[bytes]:
+        """The same range in pieces of about `step` bytes, read ahead no further than one piece."""
         ...
 
     def fileno(self) -> int | None:

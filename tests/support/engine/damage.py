@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
-from deltaglider_proxy.storage.backend import Reader, Stored
+from deltaglider_proxy.storage.backend import STEP, Reader, Stored
 from deltaglider_proxy.storage.backends.memory import MemoryBackend
 
 
@@ -60,9 +60,9 @@ class _WatchedReader:
     def read_now(self, start: int, stop: int) -> bytes | None:
         return self._inner.read_now(start, stop)
 
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        for at in range(start, min(stop, self.stored.size), 1 << 20):
-            yield await self.read(at, min(at + (1 << 20), stop))
+    async def chunks(self, start: int, stop: int, step: int = STEP) -> AsyncIterator[bytes]:
+        for at in range(start, min(stop, self.stored.size), step):
+            yield await self.read(at, min(at + step, stop))
 
     def fileno(self) -> int | None:
         return self._inner.fileno()

@@ -207,7 +207,7 @@ async def test_a_failed_upload_gives_its_room_back(place: Place) -> None:
 async def test_without_a_slot_in_time_an_object_is_stored_as_it_is(place: Place) -> None:
     await with_reference(place)
     node = place.process(codec_slots=1, codec_wait=0.01)
-    async with node.engine.ctx.slots:
+    async with node.engine.ctx.slots.hold():
         assert (await node.put("a-3.bin", THIRD)).kind is Kind.IDENTITY
     assert await kind_of_third(place, node) is Kind.DELTA
 

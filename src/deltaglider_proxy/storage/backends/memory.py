@@ -9,10 +9,10 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
 
 from deltaglider_proxy.storage import keys
 from deltaglider_proxy.storage.backend import (
+    STEP,
     BucketInfo,
     Capabilities,
     Condition,
@@ -36,8 +36,6 @@ from deltaglider_proxy.storage.errors import (
 )
 from deltaglider_proxy.storage.steps import Hook, When, no_hook
 from deltaglider_proxy.telemetry.clock import Clock
-
-_CHUNK: Final = 1 << 20
 
 DEFAULT = Capabilities(max_metadata=3500, listing_has_metadata=True, late_metadata=True, local=False)
 
@@ -79,10 +77,10 @@ class _MemoryReader:
     def read_now(self, start: int, stop: int) -> bytes | None:
         return self._data[max(start, 0) : max(stop, 0)] if self._local else None
 
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def chunks(self, start: int, stop: int, step: int = STEP) -> AsyncIterator[bytes]:
         stop = min(stop, len(self._data))
-        for at in range(max(start, 0), stop, _CHUNK):
-            yield await self.read(at, min(at + _CHUNK, stop))
+        for at in range(max(start, 0), stop, step):
+            yield await self.read(at, min(at + step, stop))
 
     def fileno(self) -> int | None:
         if self._local and self._descriptor is None:

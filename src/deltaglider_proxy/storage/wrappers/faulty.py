@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from deltaglider_proxy.storage.backend import (
+    STEP,
     Backend,
     BucketInfo,
     Condition,
@@ -229,8 +230,8 @@ class _FaultyReader:
         self._backend.alive()
         return self._inner.read_now(start, stop)
 
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        async for chunk in self._inner.chunks(start, stop):
+    async def chunks(self, start: int, stop: int, step: int = STEP) -> AsyncIterator[bytes]:
+        async for chunk in self._inner.chunks(start, stop, step):
             yield await self._backend.around("read", self._bucket, self.stored.key, partial(_value, chunk))
 
     def fileno(self) -> int | None:

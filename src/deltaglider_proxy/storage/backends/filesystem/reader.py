@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from typing import Final
 
-from deltaglider_proxy.storage.backend import Stored
+from deltaglider_proxy.storage.backend import STEP, Stored
 from deltaglider_proxy.storage.backends.filesystem.failures import meaning
 from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.errors import Changed, StorageError
 from deltaglider_proxy.telemetry.pool import Pool
 
-_CHUNK: Final = 1 << 20
 _SMALL: Final = 256 << 10
 
 
@@ -49,23 +48,23 @@ class FileReader:
             self._verify()
         return data
 
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+    async def chunks(self, start: int, stop: int, step: int = STEP) -> AsyncIterator[bytes]:
         start, stop = self._clamp(start, stop)
         ready = self.read_now(start, stop)
         if ready is not None:
             if ready:
                 yield ready
             return
-        piece = self._begin(start, stop)
+        piece = self._begin(start, min(start + step, stop))
         while start < stop:
             data = await self._pool.wait(piece)
             start += len(data)
             if start < stop:
-                piece = self._begin(start, stop)
+                piece = self._begin(start, min(start + step, stop))
             yield data
 
     def _begin(self, start: int, stop: int) -> Future[bytes]:
-        self._ahead = self._pool.submit(self._read, start, min(start + _CHUNK, stop))
+        self._ahead = self._pool.submit(self._read, start, stop)
         return self._ahead
 
     def _read(self, start: int, stop: int) -> bytes:
