@@ -1,22 +1,19 @@
 """Verified pieces of references, shared by all workers of a host.
 
-One folder per reference: `state` has one byte per piece (1: verified), `data` the pieces themselves, sparse. Where the
-backend's objects are local files there is no `data`: pieces are read in place. All processes map the same `state`, so
-a piece is fetched and verified once. The budget counts verified pieces; whoever exceeds it removes the references that
-were used longest ago and that nobody has open, which a shared lock on `state` tells.
+One folder per reference, see `engine.reference_entry`. Where the backend's objects are local files pieces are read in
+place. A piece is fetched and verified once on a host, also when several processes begin at the same moment. The budget
+counts verified pieces; whoever exceeds it removes the references that were used longest ago and that nobody has open.
 
 A kept piece is as mortal as any file: `state` may outlive `data` when the host dies, and disks rot. So what goes to a
 client without another check is checked each time, and what a frame was wrongly decoded with is checked again.
 """
 
 import asyncio
-import fcntl
 import hashlib
-import mmap
 import os
-import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +23,7 @@ import structlog
 from deltaglider_proxy.codecs.container import Reference, digest
 from deltaglider_proxy.engine import names, reference_facts
 from deltaglider_proxy.engine.errors import Corrupt
+from deltaglider_proxy.engine.reference_entry import Entry, remove_unless_open
 from deltaglider_proxy.engine.reference_facts import PIECE, FactsBuilder, ReferenceFacts, piece_numbers
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Backend, Reader
@@ -35,6 +33,11 @@ _log = structlog.get_logger("deltaglider_proxy.cache")
 
 _FACTS_BUDGET = 64 << 20
 """Bytes of facts that one process keeps in memory."""
+
+
+_PATIENCE = 10.0
+"""Seconds to wait for a piece that another process fetches."""
+_PAUSE = 0.005
 
 
 class ReferenceCache:
@@ -61,7 +64,7 @@ class ReferenceCache:
             if reader.stored.size != reference.size:
                 raise Corrupt(f"reference {reference.name} has {reader.stored.size} bytes, not {reference.size}")
             facts = await self.facts(bucket, reference, reader)
-            entry = await self.pool.run(_Entry, self._path(bucket, reference), facts)
+            entry = await self.pool.run(Entry, self._path(bucket, reference), len(facts.pieces))
         except BaseException:
             await reader.close()
             raise
@@ -118,7 +121,7 @@ class ReferenceCache:
         for _, size, folder in sorted(folders):
             if used <= self.budget:
                 return
-            if _remove_unless_open(folder):
+            if remove_unless_open(folder):
                 used -= size
 
     def usage(self) -> tuple[int, int]:
@@ -138,35 +141,10 @@ class ReferenceCache:
         return sum(size for _, size, _ in folders), folders
 
 
-class _Entry:
-    """The files of one reference, open and protected from removal."""
-
-    def __init__(self, folder: Path, facts: ReferenceFacts) -> None:
-        self.identity = folder.name
-        count = max(len(facts.pieces), 1)
-        while True:
-            folder.mkdir(exist_ok=True)
-            self.state = os.open(folder / "state", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self.state, fcntl.LOCK_SH)
-            if os.fstat(self.state).st_nlink:
-                break
-            os.close(self.state)
-        if os.fstat(self.state).st_size != count:
-            os.truncate(self.state, count)
-        os.utime(self.state)
-        self.flags = mmap.mmap(self.state, count)
-        self.data = os.open(folder / "data", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def close(self) -> None:
-        self.flags.close()
-        os.close(self.state)
-        os.close(self.data)
-
-
 class OpenReference:
     """A reference whose pieces can be used; holds it in the cache until `close`."""
 
-    def __init__(self, cache: ReferenceCache, reader: Reader, facts: ReferenceFacts, entry: _Entry) -> None:
+    def __init__(self, cache: ReferenceCache, reader: Reader, facts: ReferenceFacts, entry: Entry) -> None:
         self._cache = cache
         self._reader = reader
         self._entry = entry
@@ -186,7 +164,7 @@ class OpenReference:
 
     async def _fill(self, number: int) -> None:
         key = (self._entry.identity, number)
-        async with self._cache.filling(key):
+        async with self._cache.filling(key), self._alone(number):
             if self._entry.flags[number]:
                 return
             start = number * PIECE
@@ -201,6 +179,20 @@ class OpenReference:
         self._cache.filled(key)
         if self._cache.budget:
             await self._cache.shrink()
+
+    @asynccontextmanager
+    async def _alone(self, number: int) -> AsyncIterator[None]:
+        """While no other process of the host fills the piece. Who takes too long is overtaken: filling twice is waste,
+        not harm.
+        """
+        for _ in range(round(_PATIENCE / _PAUSE)):
+            if self._entry.flags[number] or self._entry.claim(number):
+                break
+            await asyncio.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            self._entry.unclaim(number)
 
     def _keep(self, number: int, piece: bytes) -> bool:
         if digest(piece) != self.facts.pieces[number]:
@@ -280,20 +272,3 @@ async def build_facts(reader: Reader, pool: Pool) -> ReferenceFacts:
         piece = await reader.read(start, start + PIECE)
         await pool.run(builder.add, piece)
     return await pool.run(builder.finish)
-
-
-def _remove_unless_open(folder: Path) -> bool:
-    try:
-        state = os.open(folder / "state", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Unlinked under the lock: whoever waits for it sees that the name is gone and begins anew.
-        (folder / "state").unlink()
-        shutil.rmtree(folder, ignore_errors=True)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(state)
-    return True
