@@ -15,7 +15,7 @@ from deltaglider_proxy.storage.errors import (
     NoSuchKey,
 )
 from tests.support.storage.kinds import Kind
-from tests.support.storage.objects import BUCKET, ODD_KEYS, get, in_byte_order, keys, put
+from tests.support.storage.objects import BUCKET, NOTHING, ODD_KEYS, get, in_byte_order, keys, put
 
 
 @pytest.mark.parametrize("order", ["given", "reversed", "sorted"])
@@ -62,7 +62,7 @@ async def test_what_is_no_key(backend: Backend, key: str) -> None:
     with pytest.raises(KeyRejected):
         await backend.compose(BUCKET, key, [Piece("source", 0, 4)], {})
     with pytest.raises(KeyRejected):
-        await backend.replace(BUCKET, key, b"", {}, IfMatch("x"))
+        await backend.replace(BUCKET, key, b"", {}, NOTHING)
     with pytest.raises(NoSuchKey):
         await backend.head(BUCKET, key)
     with pytest.raises(NoSuchKey):
@@ -83,14 +83,14 @@ async def test_metadata_comes_back(backend: Backend) -> None:
     await reader.close()
     (listed,) = (await backend.list(BUCKET)).entries
     assert not isinstance(listed, str)
-    assert listed.metadata == (metadata if backend.capabilities.listing_has_metadata else None)
+    assert listed.metadata == (metadata if backend.capabilities(BUCKET).listing_has_metadata else None)
     assert (listed.size, listed.etag, listed.modified) == (stored.size, stored.etag, stored.modified)
 
 
 async def test_metadata_may_come_late_where_it_can(backend: Backend) -> None:
     writer = await backend.write(BUCKET, "key", {"a": "early"})
     await writer.write(b"x")
-    if backend.capabilities.late_metadata:
+    if backend.capabilities(BUCKET).late_metadata:
         assert (await writer.commit(metadata={"b": "late"})).metadata == {"b": "late"}
         assert (await backend.head(BUCKET, "key")).metadata == {"b": "late"}
     else:
@@ -100,7 +100,7 @@ async def test_metadata_may_come_late_where_it_can(backend: Backend) -> None:
 
 
 async def test_metadata_has_a_limit(backend: Backend) -> None:
-    fits = {"x": "v" * (backend.capabilities.max_metadata - 1)}
+    fits = {"x": "v" * (backend.capabilities(BUCKET).max_metadata - 1)}
     assert (await put(backend, "key", b"", fits)).metadata == fits
     with pytest.raises(MetadataTooLarge):
         await put(backend, "key", b"new", {"x": fits["x"] + "v"})
@@ -142,7 +142,7 @@ async def test_local_means_a_file_and_answers_at_once(backend: Backend) -> None:
     stored = await put(backend, "key", b"the bytes")
     reader = await backend.open(BUCKET, "key")
     number = reader.fileno()
-    if backend.capabilities.local:
+    if backend.capabilities(BUCKET).local:
         assert number is not None
         assert os.pread(number, 100, 0) == b"the bytes"
         assert backend.head_now(BUCKET, "key") in (stored, None)
@@ -272,7 +272,7 @@ async def test_a_missing_bucket(backend: Backend) -> None:
     with pytest.raises(NoSuchBucket):
         await backend.compose(nowhere, "key", [Piece("a", 0, 1)], {})
     with pytest.raises(NoSuchBucket):
-        await backend.replace(nowhere, "key", b"", {}, IfMatch("x"))
+        await backend.replace(nowhere, "key", b"", {}, NOTHING)
     with pytest.raises(NoSuchBucket):
         await backend.list(nowhere)
 
@@ -318,15 +318,24 @@ async def test_compose_checks_everything_first(backend: Backend) -> None:
 
 async def test_replace(backend: Backend, kind: Kind) -> None:
     with pytest.raises(ConditionFailed):
-        await backend.replace(BUCKET, "key", b"new", {}, IfMatch("x"))
+        await backend.replace(BUCKET, "key", b"new", {}, NOTHING)
     old = await put(backend, "key", b"old")
-    new = await backend.replace(BUCKET, "key", b"new", {"a": "b"}, IfMatch(old.etag))
+    new = await backend.replace(BUCKET, "key", b"new", {"a": "b"}, old)
     assert new == await backend.head(BUCKET, "key")
     assert new.metadata == {"a": "b"}
     with pytest.raises(ConditionFailed):
-        await backend.replace(BUCKET, "key", b"newer", {}, IfMatch(old.etag))
+        await backend.replace(BUCKET, "key", b"newer", {}, old)
     assert await get(backend, "key") == b"new"
     assert await keys(backend) == ["key"]
+
+
+async def test_replace_looks_at_metadata_too(backend: Backend) -> None:
+    """Where ETags are digests, equal bytes with other metadata are another object all the same."""
+    old = await put(backend, "key", b"same", {"x-amz-meta-by": "one"})
+    newer = await put(backend, "key", b"same", {"x-amz-meta-by": "two"})
+    with pytest.raises(ConditionFailed):
+        await backend.replace(BUCKET, "key", b"new", {}, old)
+    assert await backend.head(BUCKET, "key") == newer
 
 
 async def test_replace_wherever_the_key_lives(backend: Backend) -> None:
@@ -334,7 +343,7 @@ async def test_replace_wherever_the_key_lives(backend: Backend) -> None:
         await put(backend, key, b"old")
     for key in ODD_KEYS:
         old = await backend.head(BUCKET, key)
-        await backend.replace(BUCKET, key, b"new " + key.encode(), {}, IfMatch(old.etag))
+        await backend.replace(BUCKET, key, b"new " + key.encode(), {}, old)
     assert await keys(backend) == in_byte_order(ODD_KEYS)
     for key in ODD_KEYS:
         assert await get(backend, key) == b"new " + key.encode()
@@ -345,7 +354,7 @@ async def test_of_many_replacements_one_wins(backend: Backend) -> None:
 
     async def attempt(number: int) -> int:
         try:
-            await backend.replace(BUCKET, "key", str(number).encode(), {"v": str(number)}, IfMatch(old.etag))
+            await backend.replace(BUCKET, "key", str(number).encode(), {"v": str(number)}, old)
         except ConditionFailed:
             return 0
         return 1

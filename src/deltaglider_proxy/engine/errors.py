@@ -93,4 +93,8 @@ class Corrupt(EngineError):
 
 
 class KeyRejected(EngineError):
-    pass
+    """The storage cannot hold an object under this key."""
+
+
+class Unsupported(EngineError):
+    """The storage service of the bucket lacks what this needs; the text says what."""

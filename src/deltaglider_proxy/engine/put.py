@@ -159,7 +159,7 @@ class Putter:
 
     async def _pass_through(self, target: Target, body: Body, intake: Intake) -> tuple[ObjectInfo, Stored]:
         ctx = self._ctx
-        late = ctx.backend.capabilities.late_metadata
+        late = ctx.backend.capabilities(target.bucket).late_metadata
         began = ctx.clock.monotonic()
         begun = {} if late else await self.metadata(target, Mark(target.object_id, Kind.IDENTITY))
         writer = await ctx.backend.write(target.bucket, target.storage_key, begun, body.size)
@@ -294,7 +294,7 @@ class Putter:
 
     async def metadata(self, target: Target, mark: Mark) -> Metadata:
         """What to store beside the bytes; what does not fit there is written to a side object first."""
-        capabilities = self._ctx.backend.capabilities
+        capabilities = self._ctx.backend.capabilities(target.bucket)
         if mark.kind is Kind.IDENTITY and not capabilities.listing_has_metadata:
             # A listing shows what the backend says of the bytes, so HEAD must say no more. The ETag of parts is kept.
             mark = replace(mark, size=None, modified_ms=None, etag=mark.etag if mark.part_sizes else None)

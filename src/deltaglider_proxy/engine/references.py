@@ -274,9 +274,11 @@ async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None
     if not _is_young(ctx, promotion.choice.stamp):
         return
     try:
-        await ctx.backend.replace(bucket, hint.key, data, marks.remark(now, rewritten), IfMatch(hint.generation))
+        await ctx.backend.replace(bucket, hint.key, data, marks.remark(now, rewritten), now)
     except storage.ConditionFailed:
         _log.info("a promoted object was overwritten meanwhile and is left alone", bucket=bucket)
+    except storage.Unsupported:
+        _log.info("the storage has no compare-and-swap, so a promoted object stays as it is", bucket=bucket)
     except storage.Uncertain:
         _log.warning("the outcome of a promotion is unknown; both outcomes are good", bucket=bucket)
 

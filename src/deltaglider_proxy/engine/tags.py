@@ -50,7 +50,7 @@ class Tagged:
         self._known: dict[str, tuple[float, bool]] = {}
 
     async def any(self, bucket: str) -> bool:
-        if not self._ctx.backend.capabilities.local:
+        if not self._ctx.backend.capabilities(bucket).local:
             return True
         now = self._ctx.clock.monotonic()
         at, found = self._known.get(bucket, (-_FRESH, False))

@@ -28,6 +28,10 @@ def translate(error: storage.StorageError) -> errors.EngineError:
             return errors.DiskFull(str(error))
         case storage.KeyRejected():
             return errors.KeyRejected(str(error))
+        case storage.Damaged():
+            return errors.Corrupt(str(error))
+        case storage.Unsupported():
+            return errors.Unsupported(str(error))
         case storage.Unavailable() | storage.Changed():
             return errors.Unavailable(str(error))
         case storage.Uncertain():

@@ -64,6 +64,8 @@ def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
             return S3Error(Code.SlowDown)
         case engine.Unavailable():
             return S3Error(Code.ServiceUnavailable)
+        case engine.Unsupported():
+            return S3Error(Code.NotImplemented, f"The storage of this bucket cannot do this: {error}.")
         case engine.KeyRejected():
             return S3Error(Code.InvalidArgument, "The storage cannot hold this key.", {"ArgumentName": "key"})
         case _:

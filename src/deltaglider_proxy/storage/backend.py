@@ -50,8 +50,8 @@ class Stored:
     key: str
     size: int
     etag: str
-    """Names this generation, without quotes. Two generations that carry different metadata have different ETags
-    wherever the metadata holds a fresh random id, which everything that the engine writes does."""
+    """Names this generation, without quotes. Generations with different bytes have different ETags. Those with equal
+    bytes and other metadata may share one, where ETags are digests of the bytes."""
     modified: float
     """Seconds since the epoch, by the backend's clock."""
     metadata: Metadata | None
@@ -144,7 +144,9 @@ class Writer(Protocol):
 class Backend(Protocol):
     """See the module's docstring. Every method may raise Unavailable; mutations also Uncertain and DiskFull."""
 
-    capabilities: Capabilities
+    def capabilities(self, bucket: str, /) -> Capabilities:
+        """What can be done in this bucket; it need not exist."""
+        ...
 
     async def buckets(self) -> Sequence[BucketInfo]:
         """All buckets in byte order."""
@@ -202,9 +204,11 @@ class Backend(Protocol):
         """
         ...
 
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
-        """Put small `data` at the key only if it still holds `expected`, safe also against programs that write to the
-        storage without this interface. Raises ConditionFailed.
+    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
+        """Put small `data` at the key only if it holds exactly `expected`, an answer of `head`: the same ETag, and the
+        same metadata even where equal bytes have equal ETags. Safe against everything that changes the key through this
+        interface on this host, and against other programs as far as ETags tell their writes. Raises ConditionFailed;
+        Unsupported where the storage cannot do it.
         """
         ...
 

@@ -51,3 +51,11 @@ class Unavailable(StorageError):
 
 class Uncertain(StorageError):
     """The answer to a mutation was lost: it may have taken effect, or may still. Look; never repeat it blindly."""
+
+
+class Damaged(StorageError):
+    """The bytes are not those that were stored. From a mutation: what arrived is damaged and the old object is gone."""
+
+
+class Unsupported(StorageError):
+    """The service behind the backend cannot do this, today or later; nothing was changed."""

@@ -348,7 +348,7 @@ class Lifecycle(RuleBasedStateMachine):
         for key, held in there.items():
             assert held.told is not None
             etag, modified = held.told
-            if "-" in etag and not self.memory.capabilities.listing_has_metadata:
+            if "-" in etag and not self.memory.abilities.listing_has_metadata:
                 etag = shown[key][1]  # S3 gives this ETag itself to what is joined of parts; this backend does not
             assert shown[key] == (len(held.data), etag, modified), key
         self.run(audit.nothing_dangles(self.memory))

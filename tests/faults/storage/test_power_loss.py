@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deltaglider_proxy.storage.backend import IfMatch, Metadata, Piece
+from deltaglider_proxy.storage.backend import Metadata, Piece
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.errors import NoSuchBucket, NoSuchKey
 from deltaglider_proxy.telemetry.clock import SystemClock
@@ -89,7 +89,7 @@ async def compose_new(backend: FilesystemBackend, key: str) -> None:
 
 async def replace_new(backend: FilesystemBackend, key: str) -> None:
     assert NEW is not None
-    await backend.replace(BUCKET, key, *NEW, IfMatch((await backend.head(BUCKET, key)).etag))
+    await backend.replace(BUCKET, key, *NEW, await backend.head(BUCKET, key))
 
 
 async def delete(backend: FilesystemBackend, key: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deltaglider_proxy.storage.backend import IfMatch, Piece
+from deltaglider_proxy.storage.backend import Piece
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.errors import (
@@ -59,7 +59,7 @@ async def compose_new(backend: FilesystemBackend) -> None:
 
 
 async def replace_new(backend: FilesystemBackend) -> None:
-    await backend.replace(BUCKET, KEY, b"new", {"dgp": "new"}, IfMatch((await backend.head(BUCKET, KEY)).etag))
+    await backend.replace(BUCKET, KEY, b"new", {"dgp": "new"}, await backend.head(BUCKET, KEY))
 
 
 async def delete(backend: FilesystemBackend) -> None:
@@ -181,7 +181,7 @@ async def test_replacing_gives_way_to_other_programs(tmp_path: Path, intruders: 
 
         files.before = intrude
         with pytest.raises(ConditionFailed):
-            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, old)
         assert await get(backend, KEY) == written[-1]
         assert left_in_tmp(tmp_path) == []
 
@@ -206,7 +206,7 @@ async def test_replacing_gives_way_to_deletion(tmp_path: Path) -> None:
 
             files.before = intrude
             with pytest.raises(ConditionFailed):
-                await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+                await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, old)
             assert await keys(backend) == []
             assert left_in_tmp(tmp_path / str(moment)) == []
 
@@ -232,7 +232,7 @@ async def test_a_cut_off_exchange_is_taken_back_at_the_next_start(tmp_path: Path
 
         files.before, files.after = intrude, die
         with pytest.raises(Killed):
-            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, old)
         assert path.read_bytes() == b"ours"
         files.before = files.after = lambda *_: None
     async with opened(tmp_path) as backend:
@@ -258,7 +258,7 @@ async def test_an_exchange_that_cannot_be_taken_back_now_is_taken_back_at_the_ne
 
         files.before = fail
         with pytest.raises(Uncertain):
-            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, old)
         files.before = lambda *_: None
     async with opened(tmp_path) as backend:
         backend.acquire_host()
@@ -282,7 +282,7 @@ async def test_a_late_sweep_does_not_undo_newer_writes(tmp_path: Path) -> None:
 
         files.after = die
         with pytest.raises(Killed):
-            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, IfMatch(old.etag))
+            await backend.replace(BUCKET, KEY, b"ours", {"dgp": "new"}, old)
         files.before = files.after = lambda *_: None
         await put(backend, KEY, b"newer")
     async with opened(tmp_path) as backend:
@@ -303,7 +303,7 @@ async def test_no_exchange_no_replacement(tmp_path: Path) -> None:
 
         files.before = refuse
         with pytest.raises(Unavailable, match="EINVAL"):
-            await backend.replace(BUCKET, KEY, b"new", {}, IfMatch(old.etag))
+            await backend.replace(BUCKET, KEY, b"new", {}, old)
         assert await get(backend, KEY) == b"old"
         assert left_in_tmp(tmp_path) == []
 

@@ -28,7 +28,7 @@ class Watched(MemoryBackend):
     """By key, the position of a byte that is wrong in the next answer that holds it."""
 
     def __post_init__(self) -> None:
-        self.capabilities = self.inner.capabilities
+        self.abilities = self.inner.abilities
         self.hook = self.inner.hook
         self._clock = self.inner._clock
         self._etags = self.inner._etags

@@ -19,7 +19,7 @@ class Place:
     def __init__(self, directory: Path, storage: Storage | None = None, *, local: bool = False) -> None:
         self.clock = ManualClock()
         self.memory = (storage or Storage()).make(self.clock)
-        self.memory.capabilities = replace(self.memory.capabilities, local=local)
+        self.memory.abilities = replace(self.memory.abilities, local=local)
         self.backend = Watched(self.memory)
         self._directory = directory
         self._count = 0

@@ -6,6 +6,7 @@ from typing import TypeVar
 from deltaglider_proxy.storage.backend import (
     Backend,
     BucketInfo,
+    Capabilities,
     Condition,
     IfMatch,
     Metadata,
@@ -24,7 +25,6 @@ class StagedBackend:
     """`inner` as the process `process` sees it."""
 
     def __init__(self, inner: Backend, stage: Stage, process: str, page: int = 1000) -> None:
-        self.capabilities = inner.capabilities
         self._inner = inner
         self._stage = stage
         self._process = process
@@ -35,6 +35,9 @@ class StagedBackend:
 
     def alive(self) -> None:
         self._stage.alive(self._process)
+
+    def capabilities(self, bucket: str, /) -> Capabilities:
+        return self._inner.capabilities(bucket)
 
     async def buckets(self) -> Sequence[BucketInfo]:
         return await self.around("buckets", "", self._inner.buckets)
@@ -89,7 +92,7 @@ class StagedBackend:
             "compose", key, lambda: self._inner.compose(bucket, key, pieces, metadata, condition, pin)
         )
 
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
+    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
         return await self.around("replace", key, lambda: self._inner.replace(bucket, key, data, metadata, expected))
 
     async def list(
@@ -118,7 +121,7 @@ class _StagedWriter:
         self._data += data
 
     async def commit(self, condition: Condition = None, metadata: Metadata | None = None) -> Stored:
-        late = self._backend.capabilities.late_metadata
+        late = self._backend.capabilities(self._bucket).late_metadata
         assert metadata is None or late, "metadata comes when the writer begins; see Capabilities.late_metadata"
         beside = self._metadata if metadata is None else metadata
         data = bytes(self._data)

@@ -57,6 +57,10 @@ ODD_KEYS = (
 )
 
 
+NOTHING = Stored("key", 0, "x", 0.0, {})
+"""What no key ever holds."""
+
+
 async def put(
     backend: Backend,
     key: str,

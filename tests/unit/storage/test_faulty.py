@@ -72,7 +72,7 @@ async def test_a_lost_answer_has_had_its_effect(inner: MemoryBackend, step: str)
         "commit": lambda: put(faulty, "key", b"new"),
         "delete": lambda: faulty.delete(BUCKET, "key"),
         "compose": lambda: faulty.compose(BUCKET, "key", [Piece("key", 0, 1)], {}),
-        "replace": lambda: faulty.replace(BUCKET, "key", b"new", {}, IfMatch(old.etag)),
+        "replace": lambda: faulty.replace(BUCKET, "key", b"new", {}, old),
     }
     with pytest.raises(Uncertain):
         await work[step]()

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from deltaglider_proxy.storage.backend import IfMatch, Piece
+from deltaglider_proxy.storage.backend import Piece
 from deltaglider_proxy.storage.backends.memory import DEFAULT, Etags, MemoryBackend
 from deltaglider_proxy.storage.errors import ConditionFailed, Unavailable
 from deltaglider_proxy.storage.steps import When
@@ -64,7 +64,7 @@ async def test_a_hook_decides_between_check_and_effect() -> None:
 
     quiet, backend.hook = backend.hook, hook
     with pytest.raises(ConditionFailed):
-        await backend.replace(BUCKET, "key", b"new", {}, IfMatch(old.etag))
+        await backend.replace(BUCKET, "key", b"new", {}, old)
     assert await get(backend, "key") == b"intruder"
 
 

@@ -115,7 +115,7 @@ class _MemoryWriter:
         assert self._open, "commit after the writer has ended"
         assert self._size in (None, len(self._data)), f"size: {self._size} announced, {len(self._data)} written"
         if metadata is not None:
-            if not self._backend.capabilities.late_metadata:
+            if not self._backend.abilities.late_metadata:
                 raise ValueError(
                     "metadata: this backend takes it when the writer begins; see Capabilities.late_metadata"
                 )
@@ -144,12 +144,15 @@ class MemoryBackend:
         etags: Etags = Etags.UNIQUE,
         hook: Hook = no_hook,
     ) -> None:
-        self.capabilities = capabilities
+        self.abilities = capabilities
         self.hook = hook
         self._clock = clock
         self._etags = etags
         self._buckets: dict[str, _Bucket] = {}
         self._generations = 0
+
+    def capabilities(self, _bucket: str, /) -> Capabilities:
+        return self.abilities
 
     async def buckets(self) -> Sequence[BucketInfo]:
         await self.hook(When.BEFORE, "buckets", "", "")
@@ -185,13 +188,13 @@ class MemoryBackend:
         return stored
 
     def head_now(self, bucket: str, key: str) -> Stored | None:
-        return self._get(bucket, key).stored if self.capabilities.local else None
+        return self._get(bucket, key).stored if self.abilities.local else None
 
     async def open(self, bucket: str, key: str) -> Reader:
         await self.hook(When.BEFORE, "open", bucket, key)
         content = self._get(bucket, key)
         await self.hook(When.AFTER, "open", bucket, key)
-        return _MemoryReader(content, bucket, self.hook, local=self.capabilities.local)
+        return _MemoryReader(content, bucket, self.hook, local=self.abilities.local)
 
     async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
         keys.check(key)
@@ -227,7 +230,7 @@ class MemoryBackend:
         data = b"".join(source.data[p.start : p.stop] for p, source in zip(pieces, sources, strict=True))
         return await self.store("compose", bucket, key, data, metadata, condition)
 
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
+    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
         keys.check(key)
         return await self.store("replace", bucket, key, data, metadata, expected)
 
@@ -243,14 +246,14 @@ class MemoryBackend:
         """Nothing to release."""
 
     async def store(
-        self, step: str, bucket: str, key: str, data: bytes, metadata: Metadata, condition: Condition
+        self, step: str, bucket: str, key: str, data: bytes, metadata: Metadata, condition: Condition | Stored
     ) -> Stored:
         """Make `data` the object at the key, if `condition` holds: what all mutations end with."""
         await self.hook(When.BEFORE, step, bucket, key)
         if sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items()) > (
-            self.capabilities.max_metadata
+            self.abilities.max_metadata
         ):
-            raise MetadataTooLarge(f"metadata of {key!r}: more than {self.capabilities.max_metadata} bytes")
+            raise MetadataTooLarge(f"metadata of {key!r}: more than {self.abilities.max_metadata} bytes")
         objects = self._find(bucket).objects
         _check(condition, objects.get(key))
         self._generations += 1
@@ -292,11 +295,16 @@ class MemoryBackend:
         return Page(tuple(entries), truncated=False)
 
     def _listed(self, stored: Stored) -> Stored:
-        return stored if self.capabilities.listing_has_metadata else replace(stored, metadata=None)
+        return stored if self.abilities.listing_has_metadata else replace(stored, metadata=None)
 
 
-def _check(condition: Condition, current: _Object | None) -> None:
+def _check(condition: Condition | Stored, current: _Object | None) -> None:
     match condition:
+        case Stored(etag=etag, metadata=beside) if current is None or (
+            current.stored.etag,
+            current.stored.metadata,
+        ) != (etag, beside):
+            raise ConditionFailed("the key does not hold exactly this object")
         case IfAbsent() if current is not None:
             raise ConditionFailed("the key holds an object")
         case IfMatch(etag) if current is None or current.stored.etag != etag:

@@ -15,6 +15,7 @@ from deltaglider_proxy.storage.backend import (
     STEP,
     Backend,
     BucketInfo,
+    Capabilities,
     Condition,
     IfMatch,
     Metadata,
@@ -97,7 +98,6 @@ class FaultyBackend:
     """`inner` as a process sees it whose luck `script` decides. After a crash, wrap `inner` anew: the next process."""
 
     def __init__(self, inner: Backend, script: Script = no_faults) -> None:
-        self.capabilities = inner.capabilities
         self.script = script
         self.crashed = False
         self._inner = inner
@@ -149,6 +149,9 @@ class FaultyBackend:
                 self.crashed = True
                 raise Crashed
 
+    def capabilities(self, bucket: str, /) -> Capabilities:
+        return self._inner.capabilities(bucket)
+
     async def buckets(self) -> Sequence[BucketInfo]:
         return await self.around("buckets", "", "", self._inner.buckets)
 
@@ -192,7 +195,7 @@ class FaultyBackend:
             "compose", bucket, key, lambda: self._inner.compose(bucket, key, pieces, metadata, condition, pin)
         )
 
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
+    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
         return await self.around(
             "replace", bucket, key, lambda: self._inner.replace(bucket, key, data, metadata, expected)
         )

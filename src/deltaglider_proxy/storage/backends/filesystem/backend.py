@@ -69,7 +69,7 @@ class FilesystemBackend:
         cached_names: int = CACHED_NAMES,
         files: Files | None = None,
     ) -> None:
-        self.capabilities = Capabilities(
+        self._capabilities = Capabilities(
             max_metadata=generations.MAX_METADATA, listing_has_metadata=True, late_metadata=True, local=True
         )
         self._files = files or Files()
@@ -83,6 +83,9 @@ class FilesystemBackend:
         self._background = Background()
         self._host: int | None = None
         self._purging: Future[None] | None = None
+
+    def capabilities(self, _bucket: str, /) -> Capabilities:
+        return self._capabilities
 
     def acquire_host(self) -> None:
         """Claim the root for this server and clean up after the one before; raises RootUnusable if one is running.
@@ -163,7 +166,7 @@ class FilesystemBackend:
         finally:
             await self._discard(draft)
 
-    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: IfMatch) -> Stored:
+    async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
         keys.check(key)
         draft = self._tree.draft()
         try:
@@ -172,7 +175,7 @@ class FilesystemBackend:
                 self._pool,
                 bucket,
                 key,
-                lambda: exchange.replace(self._tree, bucket, key, draft, expected),
+                lambda: exchange.replace(self._tree, bucket, key, draft, IfMatch(expected.etag)),
                 lambda: draft.seal(metadata),
             )
         finally:
