@@ -9,9 +9,11 @@ from deltaglider_proxy.storage.backend import Backend, Capabilities
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.backends.filesystem.files import Files
 from deltaglider_proxy.storage.backends.memory import DEFAULT, Etags, MemoryBackend
+from deltaglider_proxy.storage.routing import Route, RoutedBackend
 from deltaglider_proxy.storage.wrappers.faulty import FaultyBackend
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.pool import Pool
+from tests.support.storage.objects import BUCKET
 
 Make = Callable[[Path], AbstractAsyncContextManager[Backend]]
 
@@ -34,6 +36,13 @@ def _memory(capabilities: Capabilities, etags: Etags = Etags.UNIQUE) -> Make:
 @asynccontextmanager
 async def _faulty(_: Path) -> AsyncIterator[Backend]:
     yield FaultyBackend(MemoryBackend(SystemClock()))
+
+
+@asynccontextmanager
+async def _routed(_: Path) -> AsyncIterator[Backend]:
+    near, far = MemoryBackend(SystemClock()), MemoryBackend(SystemClock())
+    routes = {BUCKET: Route("far", "elsewhere"), "zz": Route("far", "aliased"), "aa": Route("far", "aa")}
+    yield RoutedBackend({"near": near, "far": far}, "near", routes)
 
 
 def filesystem(
@@ -68,4 +77,5 @@ KINDS = (
     Kind("filesystem-reads-in-pool", filesystem(inline_reads=False)),
     Kind("filesystem-without-openat2", filesystem(openat2=False)),
     Kind("faulty", _faulty),
+    Kind("routed", _routed),
 )
