@@ -8,12 +8,10 @@ A kept piece is as mortal as any file: `state` may outlive `data` when the host 
 client without another check is checked each time, and what a frame was wrongly decoded with is checked again.
 """
 
-import asyncio
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +25,7 @@ from deltaglider_proxy.engine.reference_entry import Entry, remove_unless_open
 from deltaglider_proxy.engine.reference_facts import PIECE, FactsBuilder, ReferenceFacts, piece_numbers
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Backend, Reader
+from deltaglider_proxy.storage.host_locks import HostLocks
 from deltaglider_proxy.telemetry.pool import Pool
 
 _log = structlog.get_logger("deltaglider_proxy.cache")
@@ -36,8 +35,7 @@ _FACTS_BUDGET = 64 << 20
 
 
 _PATIENCE = 10.0
-"""Seconds to wait for a piece that another process fetches."""
-_PAUSE = 0.005
+"""Seconds to wait for a piece that somebody else fetches."""
 
 
 class ReferenceCache:
@@ -52,7 +50,7 @@ class ReferenceCache:
         self._backend = backend
         self.pool = pool
         self._facts: OrderedDict[tuple[str, str], ReferenceFacts] = OrderedDict()
-        self._filling: dict[tuple[str, int], asyncio.Lock] = {}
+        self.filling = HostLocks(directory / "filling.lock")
 
     async def open(self, bucket: str, reference: Reference) -> "OpenReference":
         """Raises Corrupt if the reference is gone or of another size."""
@@ -106,12 +104,6 @@ class ReferenceCache:
             raise Corrupt(f"reference {reference.name} does not have the bytes that its name says")
         return facts
 
-    def filling(self, key: tuple[str, int]) -> asyncio.Lock:
-        return self._filling.setdefault(key, asyncio.Lock())
-
-    def filled(self, key: tuple[str, int]) -> None:
-        self._filling.pop(key, None)
-
     async def shrink(self) -> None:
         """Bring the directory within the budget."""
         await self.pool.run(self._shrink)
@@ -163,36 +155,24 @@ class OpenReference:
                 await self._fill(number)
 
     async def _fill(self, number: int) -> None:
-        key = (self._entry.identity, number)
-        async with self._cache.filling(key), self._alone(number):
-            if self._entry.flags[number]:
-                return
-            start = number * PIECE
-            for attempt in (1, 2):
-                piece = await self._reader.read(start, start + PIECE)
-                if await self._pool.run(self._keep, number, piece):
-                    break
-                self._cache.damaged()
-                _log.error("a piece of a reference fails its digest", piece=number, attempt=attempt)
-            else:
-                raise Corrupt("a piece of a reference fails its digest")
-        self._cache.filled(key)
+        try:
+            async with self._cache.filling.hold(f"{self._entry.identity}/{number}", _PATIENCE):
+                if not self._entry.flags[number]:
+                    await self._fetch(number)
+        except TimeoutError:
+            await self._fetch(number)  # twice is waste, not harm
         if self._cache.budget:
             await self._cache.shrink()
 
-    @asynccontextmanager
-    async def _alone(self, number: int) -> AsyncIterator[None]:
-        """While no other process of the host fills the piece. Who takes too long is overtaken: filling twice is waste,
-        not harm.
-        """
-        for _ in range(round(_PATIENCE / _PAUSE)):
-            if self._entry.flags[number] or self._entry.claim(number):
-                break
-            await asyncio.sleep(_PAUSE)
-        try:
-            yield
-        finally:
-            self._entry.unclaim(number)
+    async def _fetch(self, number: int) -> None:
+        start = number * PIECE
+        for attempt in (1, 2):
+            piece = await self._reader.read(start, start + PIECE)
+            if await self._pool.run(self._keep, number, piece):
+                return
+            self._cache.damaged()
+            _log.error("a piece of a reference fails its digest", piece=number, attempt=attempt)
+        raise Corrupt("a piece of a reference fails its digest")
 
     def _keep(self, number: int, piece: bytes) -> bool:
         if digest(piece) != self.facts.pieces[number]:

@@ -1,7 +1,7 @@
-"""The files of one reference in the cache, and the locks by which processes agree about them.
+"""The files of one reference in the cache, shared by all processes of the host.
 
 `state` has one byte per piece (1: verified) and is mapped by all; `data` holds pieces at their place, sparse. Whoever
-has the entry open holds a shared lock on `state`, so that nobody removes it; who fills a piece locks that byte of it.
+has the entry open holds a shared lock on `state`, so that nobody removes it.
 """
 
 import fcntl
@@ -9,10 +9,7 @@ import mmap
 import os
 import secrets
 import shutil
-import struct
 from pathlib import Path
-
-_FLOCK = struct.Struct("hhqqi4x")
 
 
 class Entry:
@@ -34,21 +31,6 @@ class Entry:
         self.flags.close()
         os.close(self.state)
         os.close(self.data)
-
-    def claim(self, piece: int) -> bool:
-        """Try to become the only one on this host who fills the piece; ends with `unclaim`, `close`, or the process."""
-        try:
-            self._lock(fcntl.F_WRLCK, piece)
-        except BlockingIOError:
-            return False
-        return True
-
-    def unclaim(self, piece: int) -> None:
-        self._lock(fcntl.F_UNLCK, piece)
-
-    def _lock(self, kind: int, piece: int) -> None:
-        # Of the open file, not of the process: two entries of one process exclude each other too.
-        fcntl.fcntl(self.state, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, piece, 1, 0))
 
 
 def _open_state(folder: Path) -> int | None:

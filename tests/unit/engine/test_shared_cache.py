@@ -91,18 +91,6 @@ async def test_who_gives_up_does_not_stop_the_next(tmp_path: Path, pool: Pool) -
         assert host.reads == 2
 
 
-def test_one_claims_a_piece_at_a_time(tmp_path: Path) -> None:
-    one, other = Entry(tmp_path / "entry", 3), Entry(tmp_path / "entry", 3)
-    assert one.claim(1)
-    assert not other.claim(1)
-    assert other.claim(2)
-    one.unclaim(1)
-    assert other.claim(1)
-    other.close()
-    assert one.claim(1), "who closes its entry, or dies, claims nothing"
-    one.close()
-
-
 def test_an_entry_in_use_is_not_removed(tmp_path: Path) -> None:
     entry = Entry(tmp_path / "entry", 3)
     entry.flags[1] = 1
