@@ -28,7 +28,7 @@ STOP_SECONDS = 60.0
 
 _CONFIG = """\
 storage:
-  filesystem: {root}/data
+{storage}
 access:
 {access}
 advanced:
@@ -56,6 +56,8 @@ class Server:
     workers: int = 1
     open_access: bool = False
     max_object_size: int = 1 << 30
+    storage: str = "  filesystem: {root}/data"
+    """The section `storage` of the file; `{root}` stands for the folder of the server."""
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -95,7 +97,13 @@ class Server:
     def _spawn(self) -> subprocess.Popen[bytes]:
         access = "  authentication: none" if self.open_access else _PAIR
         config = self.root / "deltaglider_proxy.yaml"
-        text = _CONFIG.format(root=self.root, access=access, port=self.port, max_object_size=self.max_object_size)
+        text = _CONFIG.format(
+            root=self.root,
+            storage=self.storage.format(root=self.root),
+            access=access,
+            port=self.port,
+            max_object_size=self.max_object_size,
+        )
         config.write_text(text)
         clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
         clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0", **self.environment}

@@ -55,7 +55,6 @@ def _check_storage(storage: Storage) -> Iterator[Finding]:
         idle = (
             ("alias", policy.alias not in (None, name)),
             ("public_prefixes", bool(policy.public_prefixes)),
-            ("quota_bytes", policy.quota_bytes is not None),
             ("legacy_layout", policy.legacy_layout),
         )
         for field, used in idle:

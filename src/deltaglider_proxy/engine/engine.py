@@ -23,6 +23,7 @@ from deltaglider_proxy.engine.model import (
 )
 from deltaglider_proxy.engine.multipart import Multipart, Verify
 from deltaglider_proxy.engine.put import Putter
+from deltaglider_proxy.engine.quota import Quotas
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
 from deltaglider_proxy.engine.translate import translated
@@ -40,7 +41,8 @@ class Engine:
         spool = Spool(settings.spool_dir)
         self._facts = Facts(ctx, settings.cache_dir / "facts.db", settings.metadata_cache_bytes, settings.index_bytes)
         self._getter = Getter(ctx, self.cache, spool)
-        self._putter = Putter(ctx, self.cache, spool)
+        self._quotas = Quotas(ctx, self._facts)
+        self._putter = Putter(ctx, self.cache, spool, self._quotas)
         self._copier = Copier(ctx, self._getter, self._putter)
         self._multipart = Multipart(ctx, self._getter, self._putter)
 
@@ -93,7 +95,8 @@ class Engine:
 
     @translated
     async def delete(self, bucket: str, key: str, precondition: Precondition | None = None) -> bool:
-        return await delete.delete(self.ctx, bucket, key, precondition)
+        async with self._quotas.removing(bucket, names.to_storage(key)):
+            return await delete.delete(self.ctx, bucket, key, precondition)
 
     @translated
     async def list(
@@ -173,7 +176,7 @@ class Engine:
     @translated
     async def usage(self, bucket: str | None) -> Usage:
         """Of one bucket, zeros if there is none, or of all."""
-        return await usage.measure(self.ctx, bucket)
+        return await usage.measure(self.ctx, self._facts, bucket)
 
     @translated
     async def open_uploads(self) -> int:
@@ -187,4 +190,5 @@ class Engine:
     async def close(self) -> None:
         """Finish what runs behind acknowledgements."""
         await self.ctx.background.drain()
+        self._quotas.close()
         self._facts.close()

@@ -92,6 +92,14 @@ class Corrupt(EngineError):
     """Stored bytes failed a check twice. Nothing wrong was returned."""
 
 
+class QuotaExceeded(EngineError):
+    """The bucket may hold `limit` bytes and would hold more; 0: it takes no writes at all."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"limit {limit}")
+        self.limit = limit
+
+
 class KeyRejected(EngineError):
     """The storage cannot hold an object under this key."""
 

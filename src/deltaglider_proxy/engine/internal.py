@@ -16,17 +16,23 @@ ATTEMPTS = 20
 _PARALLEL = 16
 
 
-async def scan(ctx: Context, bucket: str, prefix: str) -> AsyncIterator[Stored]:
-    """Everything that the backend holds below a prefix, clients' objects too, in byte order, page by page."""
+async def pages(ctx: Context, bucket: str, prefix: str) -> AsyncIterator[list[Stored]]:
+    """Everything that the backend holds below a prefix, clients' objects too, in byte order."""
     after = ""
     while True:
         page = await ctx.backend.list(bucket, prefix, after)
-        for entry in page.entries:
-            assert isinstance(entry, Stored)
-            after = entry.key
-            yield entry
+        found = [entry for entry in page.entries if isinstance(entry, Stored)]
+        yield found
         if not page.truncated:
             return
+        after = found[-1].key
+
+
+async def scan(ctx: Context, bucket: str, prefix: str) -> AsyncIterator[Stored]:
+    """The same, one by one."""
+    async for page in pages(ctx, bucket, prefix):
+        for stored in page:
+            yield stored
 
 
 async def read(ctx: Context, bucket: str, key: str) -> bytes:

@@ -143,3 +143,5 @@ class BucketPolicy:
     max_delta_ratio: float | None = None
     by_prefix: bool = False
     """Deltaspaces are folders instead of families of names."""
+    quota_bytes: int | None = None
+    """Logical bytes that the bucket may hold; 0: nothing may be written."""

@@ -191,6 +191,7 @@ class Multipart:
     ) -> ObjectInfo:
         ctx = self._ctx
         total = sum(part.info.size for part in chosen)
+        self._putter.admit(bucket, total)
         held = sum(part.stored.size for part in chosen)
         mark = Mark(
             upload.upload_id[:_SHARED] + names.random_id()[_SHARED:],

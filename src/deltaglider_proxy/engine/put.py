@@ -20,6 +20,7 @@ from deltaglider_proxy.engine.encoder import Encoder
 from deltaglider_proxy.engine.intake import Intake
 from deltaglider_proxy.engine.marks import Mark
 from deltaglider_proxy.engine.model import Attributes, Body, Kind, ObjectInfo, Precondition
+from deltaglider_proxy.engine.quota import Quotas
 from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCache
 from deltaglider_proxy.engine.references import Choice
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
@@ -57,10 +58,11 @@ class Target:
 class Putter:
     """Everything that turns bodies into objects."""
 
-    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool) -> None:
+    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool, quotas: Quotas) -> None:
         self._ctx = ctx
         self._cache = cache
         self._spool = spool
+        self._quotas = quotas
         self._promoting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._hinting: WeakValueDictionary[tuple[str, str], asyncio.Task[None]] = WeakValueDictionary()
         """Hints that are being written, so that an upload right behind the first one need not miss it."""
@@ -69,9 +71,14 @@ class Putter:
         self, bucket: str, key: str, body: Body, attributes: Attributes, precondition: Precondition | None
     ) -> ObjectInfo:
         target = Target(bucket, names.to_storage(key), attributes, precondition, names.random_id())
+        self.admit(bucket, body.size)
         if precondition is not None:
             precondition(await commit.look(self._ctx, bucket, target.storage_key))
         return await self._take(target, key, body)
+
+    def admit(self, bucket: str, size: int | None) -> None:
+        """Raises QuotaExceeded for what can never fit."""
+        self._quotas.admit(bucket, size)
 
     async def stage(self, bucket: str, key: str, place: str, body: Body) -> ObjectInfo:
         """Store a part of an upload of `key` at the internal `place`, encoded like the object it will belong to."""
@@ -171,7 +178,8 @@ class Putter:
             metadata = await self.metadata(target, mark) if late else None
             await self.tag(target)
             until = self._good_until(target, begun if metadata is None else metadata, began)
-            stored = await self._commit(writer, target, metadata, until)
+            async with self._quotas.growing(target.bucket, target.storage_key, intake.size):
+                stored = await self._commit(writer, target, metadata, until)
         finally:
             await writer.abort()
         return self._told(stored, target, mark), stored
@@ -233,7 +241,9 @@ class Putter:
         writer = await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size)
         try:
             await fill(writer)
-            return await self._commit(writer, target, None, self._good_until(target, metadata, began), permit)
+            until = self._good_until(target, metadata, began)
+            async with self._quotas.growing(target.bucket, target.storage_key, mark.size or 0):
+                return await self._commit(writer, target, None, until, permit)
         finally:
             await writer.abort()
 
@@ -247,10 +257,11 @@ class Putter:
         def change(condition: Condition) -> Awaitable[Stored]:
             return ctx.backend.compose(bucket, key, pieces, metadata, condition, pin)
 
-        try:
-            return await commit.conditionally(ctx, bucket, key, target.precondition, change)
-        except storage.Uncertain as error:
-            return await commit.mine(ctx, bucket, key, target.object_id, error)
+        async with self._quotas.growing(bucket, key, mark.size or 0):
+            try:
+                return await commit.conditionally(ctx, bucket, key, target.precondition, change)
+            except storage.Uncertain as error:
+                return await commit.mine(ctx, bucket, key, target.object_id, error)
 
     async def _commit(
         self,

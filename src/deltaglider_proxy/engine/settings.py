@@ -29,6 +29,8 @@ class EngineSettings:
     max_uploads: int = 1000
     max_staged_bytes: int | None = None
     upload_idle_ttl: float = 24 * 3600.0
+    usage_ttl: float = 300.0
+    """Seconds for which a count of a bucket is trusted before it is counted anew."""
     policies: Mapping[str, BucketPolicy] = field(default_factory=dict)
 
     def policy(self, bucket: str) -> BucketPolicy:

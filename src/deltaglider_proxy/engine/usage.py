@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from deltaglider_proxy.engine import internal, marks, names
 from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.facts import Facts
 from deltaglider_proxy.storage import errors as storage
 
 
@@ -22,23 +23,22 @@ class Usage:
         )
 
 
-async def measure(ctx: Context, bucket: str | None) -> Usage:
+async def measure(ctx: Context, facts: Facts, bucket: str | None) -> Usage:
+    """Of one bucket, zeros if there is none, or of all."""
     wanted = [bucket] if bucket is not None else [b.name for b in await ctx.backend.buckets()]
     total = Usage()
     for name in wanted:
         try:
-            total += await _bucket(ctx, name)
+            total += await _bucket(ctx, facts, name)
         except storage.NoSuchBucket:
             continue
     return total
 
 
-async def _bucket(ctx: Context, bucket: str) -> Usage:
-    objects = logical = stored_bytes = 0
-    async for stored in internal.scan(ctx, bucket, ""):
-        stored_bytes += stored.size
-        if names.to_client(stored.key) is not None:
-            objects += 1
-            mark = marks.mark_of(stored)
-            logical += mark.size if mark is not None and mark.size is not None else stored.size
-    return Usage(objects, logical, stored_bytes)
+async def _bucket(ctx: Context, facts: Facts, bucket: str) -> Usage:
+    total = Usage()
+    async for page in internal.pages(ctx, bucket, ""):
+        clients = [stored for stored in page if names.to_client(stored.key) is not None]
+        described = [marks.describe(stored, stored.key) for stored in await facts.complete(bucket, clients)]
+        total += Usage(len(described), sum(info.size for info in described), sum(stored.size for stored in page))
+    return total

@@ -64,6 +64,10 @@ def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
             return S3Error(Code.SlowDown)
         case engine.Unavailable():
             return S3Error(Code.ServiceUnavailable)
+        case engine.QuotaExceeded():
+            if error.limit == 0:
+                return S3Error(Code.QuotaExceeded, "The bucket is frozen: it takes no uploads.")
+            return S3Error(Code.QuotaExceeded, f"The bucket may hold {error.limit} bytes, and would hold more.")
         case engine.Unsupported():
             return S3Error(Code.NotImplemented, f"The storage of this bucket cannot do this: {error}.")
         case engine.KeyRejected():

@@ -121,9 +121,12 @@ def _engine(loaded: LoadedConfig, cache_dir: Path, spool_dir: Path) -> EngineSet
         max_uploads=runtime.max_multipart_uploads,
         max_staged_bytes=runtime.max_total_multipart_bytes,
         upload_idle_ttl=runtime.multipart_idle_ttl_hours * 3600.0,
+        usage_ttl=float(runtime.usage_cache_ttl_secs),
         policies={name: _policy(policy) for name, policy in loaded.settings.storage.buckets.items()},
     )
 
 
 def _policy(policy: ConfiguredPolicy) -> BucketPolicy:
-    return BucketPolicy(policy.compression is not False, policy.max_delta_ratio, policy.deltaspace == "prefix")
+    return BucketPolicy(
+        policy.compression is not False, policy.max_delta_ratio, policy.deltaspace == "prefix", policy.quota_bytes
+    )

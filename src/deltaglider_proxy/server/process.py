@@ -18,6 +18,7 @@ from granian.constants import Interfaces, Loops
 from granian.server.mp import MPServer
 
 from deltaglider_proxy.config.load import LoadedConfig
+from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
@@ -93,6 +94,7 @@ def _check_port(settings: ServerSettings) -> None:
 def _prepare(settings: ServerSettings) -> None:
     for directory in (settings.engine.cache_dir, settings.engine.spool_dir, settings.run_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    quota.forget(settings.engine.cache_dir)
     worker_slots.prepare(settings.run_dir, SystemClock().now())
     DrainFlag(settings.run_dir).lower()
 
