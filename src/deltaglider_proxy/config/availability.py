@@ -6,7 +6,7 @@ its part is built.
 
 from collections.abc import Iterator
 
-from deltaglider_proxy.config.backends import S3Backend
+from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.encryption import Encryption, Unencrypted
 from deltaglider_proxy.config.findings import Finding, Keys, error, warning
 from deltaglider_proxy.config.settings import Settings
@@ -44,16 +44,18 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_storage(storage: Storage) -> Iterator[Finding]:
-    if storage.backends or isinstance(storage.backend, S3Backend):
-        keys: Keys = ("storage", "backends" if storage.backends else "backend")
-        yield warning(keys, "this release stores in one directory only, and will not start with this")
+    places: list[tuple[Keys, FilesystemBackend | S3Backend]] = [
+        (("storage", "backends", index), backend) for index, backend in enumerate(storage.backends)
+    ] or [(("storage", "backend"), storage.backend)]
+    for keys, backend in places:
+        if isinstance(backend, S3Backend):
+            yield warning(keys, "this release stores in directories only, and will not start with this")
     for name, policy in storage.buckets.items():
         keys = ("storage", "buckets", name)
         if policy.replication_target_only:
             place = (*keys, "replication_target_only")
             yield error(place, "this release does not refuse clients here yet, and would let them write")
         idle = (
-            ("alias", policy.alias not in (None, name)),
             ("public_prefixes", bool(policy.public_prefixes)),
             ("legacy_layout", policy.legacy_layout),
         )

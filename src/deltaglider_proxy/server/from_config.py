@@ -5,14 +5,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from deltaglider_proxy.config.auth_state import OpenAccess, SignedRequests, Undecided
-from deltaglider_proxy.config.backends import FilesystemBackend
+from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.load import LoadedConfig
+from deltaglider_proxy.config.storage import SINGLETON
 from deltaglider_proxy.config.storage import BucketPolicy as ConfiguredPolicy
 from deltaglider_proxy.engine.model import BucketPolicy
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.server.settings import KeyPair, ServerSettings
+from deltaglider_proxy.server.storage import Directory, StorageSettings
+from deltaglider_proxy.storage.routing import Route
 from deltaglider_proxy.telemetry import log_filter
 from deltaglider_proxy.telemetry.logs import LogFormat
 
@@ -29,21 +32,17 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     """Raises CannotStart."""
     settings, runtime = loaded.settings, loaded.runtime
     advanced = settings.advanced
-    data_dir = _data_dir(loaded)
+    storage = _storage(loaded)
     cache_dir = Path(advanced.cache_dir).absolute()
     spool_dir = Path(runtime.spool_dir).absolute() if runtime.spool_dir else cache_dir / "spool"
-    for directory in (cache_dir, spool_dir):
-        if directory == data_dir or data_dir in directory.parents:
-            raise CannotStart(f"{directory} lies inside the storage backend {data_dir}; set advanced.cache_dir")
+    _check_apart(storage, (cache_dir, spool_dir))
     sources = loaded.log_sources
     resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
     return ServerSettings(
         host=str(advanced.listen_addr.host),
         port=advanced.listen_addr.port,
         workers=advanced.workers,
-        data_dir=data_dir,
-        fsync=advanced.fsync,
-        buckets=tuple(settings.storage.buckets),
+        storage=storage,
         key_pair=_key_pair(loaded),
         engine=_engine(loaded, cache_dir, spool_dir),
         s3=S3Settings(
@@ -82,15 +81,37 @@ def package_version() -> str:
         return "unknown"
 
 
-def _data_dir(loaded: LoadedConfig) -> Path:
-    storage = loaded.settings.storage
-    if storage.backends:
-        raise CannotStart("storage.backends is not available in this release; use storage.backend")
-    match storage.backend:
+def _storage(loaded: LoadedConfig) -> StorageSettings:
+    section = loaded.settings.storage
+    named: dict[str, FilesystemBackend | S3Backend] = {backend.name: backend for backend in section.backends}
+    named = named or {SINGLETON: section.backend}
+    default = section.default_backend or next(iter(named))
+    opened = tuple(_backend(name, backend, fsync=loaded.settings.advanced.fsync) for name, backend in named.items())
+    routes = {
+        bucket: Route(policy.backend or default, policy.alias or bucket)
+        for bucket, policy in section.buckets.items()
+        if policy.backend or policy.alias
+    }
+    return StorageSettings(opened, default, routes, tuple(section.buckets))
+
+
+def _backend(name: str, backend: FilesystemBackend | S3Backend, *, fsync: bool) -> Directory:
+    match backend:
         case FilesystemBackend(path=path):
-            return Path(path).absolute()
-        case _:
-            raise CannotStart("storage.backend: this release stores on a filesystem only; set type: filesystem")
+            return Directory(name, Path(path).absolute(), fsync)
+        case S3Backend():
+            raise CannotStart(f"backend {name!r}: this release stores on a filesystem only; set type: filesystem")
+
+
+def _check_apart(storage: StorageSettings, own: tuple[Path, ...]) -> None:
+    """No folder of one part inside that of another."""
+    for backend in storage.backends:
+        for directory in own:
+            if directory == backend.path or backend.path in directory.parents:
+                raise CannotStart(f"{directory} lies inside the storage backend {backend.path}; set advanced.cache_dir")
+        for other in storage.backends:
+            if other is not backend and (other.path == backend.path or backend.path in other.path.parents):
+                raise CannotStart(f"the backend {other.name!r} ({other.path}) lies inside the backend {backend.name!r}")
 
 
 def _key_pair(loaded: LoadedConfig) -> KeyPair | None:

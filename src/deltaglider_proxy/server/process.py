@@ -23,13 +23,12 @@ from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.settings import ServerSettings
+from deltaglider_proxy.server.storage import claim
 from deltaglider_proxy.server.worker import load
-from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.logs import Logs
-from deltaglider_proxy.telemetry.pool import Pool
 
 _cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
@@ -46,35 +45,22 @@ def run(loaded: LoadedConfig, *, verbose: bool) -> int:
         for warning in (*loaded.warnings, *settings.log_warnings):
             _log.warning(str(warning))
         _check_port(settings)
-        claim = _claim(settings)
+        claimed = claim(settings.storage)
         _prepare(settings)
         _announce(settings, loaded.path)
-    except CannotStart as error:
+    except (CannotStart, RootUnusable) as error:
         return _refuse(error)
     finally:
         # Worker processes are forks: no thread of this process may live when they begin.
         logs.stop()
     code = _serve(settings)
-    del claim
+    del claimed
     return code
 
 
-def _refuse(error: CannotStart) -> int:
+def _refuse(error: Exception) -> int:
     sys.stderr.write(f"error: {error}\n")
     return 1
-
-
-def _claim(settings: ServerSettings) -> FilesystemBackend:
-    """Keeps other servers from the data directory for as long as it lives, and cleans up after the last one."""
-    pool = Pool(1)
-    try:
-        backend = FilesystemBackend(settings.data_dir, pool, SystemClock(), fsync=settings.fsync)
-        backend.acquire_host()
-    except RootUnusable as error:
-        raise CannotStart(str(error)) from error
-    finally:
-        pool.close()
-    return backend
 
 
 def _check_port(settings: ServerSettings) -> None:
@@ -106,8 +92,7 @@ def _announce(settings: ServerSettings, path: Path | None) -> None:
         version=settings.version,
         listen=f"{settings.host}:{settings.port}",
         workers=settings.workers,
-        backend="filesystem",
-        path=str(settings.data_dir),
+        backends=", ".join(f"{backend.name} ({backend.path})" for backend in settings.storage.backends),
         max_object_size=engine.max_object_size,
         max_delta_ratio=engine.max_delta_ratio,
         authentication="signature version 4" if settings.key_pair is not None else "none",

@@ -6,6 +6,7 @@ from pathlib import Path
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
+from deltaglider_proxy.server.storage import StorageSettings
 from deltaglider_proxy.telemetry.log_filter import LogFilter
 from deltaglider_proxy.telemetry.logs import LogFormat
 
@@ -21,10 +22,7 @@ class ServerSettings:
     host: str
     port: int
     workers: int
-    data_dir: Path
-    fsync: bool
-    buckets: tuple[str, ...]
-    """Made at start where they are missing."""
+    storage: StorageSettings
     key_pair: KeyPair | None
     """None: everyone is administrator."""
     engine: EngineSettings

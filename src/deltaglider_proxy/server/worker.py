@@ -30,7 +30,7 @@ from deltaglider_proxy.server.events import CountedEvents
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
-from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
+from deltaglider_proxy.server.storage import open_all
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.logs import Logs
@@ -115,11 +115,10 @@ class _Running:
         ours = share(settings.engine, settings.workers)
         self._pool = Pool(settings.pool_threads, "files")
         self._codec_pool = Pool(ours.codec_slots, "codec")
-        self._metrics = Metrics(settings.run_dir, clock, settings.version, "filesystem", ours.codec_slots)
-        backend = FilesystemBackend(settings.data_dir, self._pool, clock, fsync=settings.fsync)
-        self._context = Context(
-            backend, ours, clock, self._pool, self._codec_pool, CountedEvents(self._metrics), Background()
-        )
+        self._metrics = Metrics(settings.run_dir, clock, settings.version, settings.storage.type, ours.codec_slots)
+        backend = open_all(settings.storage, self._pool, clock)
+        events = CountedEvents(self._metrics)
+        self._context = Context(backend, ours, clock, self._pool, self._codec_pool, events, Background())
         self._engine = Engine(self._context)
         self._gauge = CacheGauge(ours.cache_bytes)
         self._drain = DrainFlag(settings.run_dir)
@@ -145,7 +144,7 @@ class _Running:
     async def start(cls, settings: ServerSettings) -> "_Running":
         running = cls(settings)
         if running._metrics.first_worker:
-            for bucket in settings.buckets:
+            for bucket in settings.storage.declared:
                 try:
                     await running._engine.create_bucket(bucket)
                 except engine_errors.BucketExists:
