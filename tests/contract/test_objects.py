@@ -90,13 +90,26 @@ async def test_metadata_comes_back(backend: Backend) -> None:
 async def test_metadata_may_come_late_where_it_can(backend: Backend) -> None:
     writer = await backend.write(BUCKET, "key", {"a": "early"})
     await writer.write(b"x")
-    if backend.capabilities(BUCKET).late_metadata:
+    if backend.capabilities(BUCKET).late_metadata >= 1:
         assert (await writer.commit(metadata={"b": "late"})).metadata == {"b": "late"}
         assert (await backend.head(BUCKET, "key")).metadata == {"b": "late"}
     else:
         with pytest.raises(ValueError, match="late_metadata"):
             await writer.commit(metadata={"b": "late"})
         await writer.abort()
+
+
+async def test_metadata_comes_late_for_small_objects_only(backend: Backend) -> None:
+    most = backend.capabilities(BUCKET).late_metadata
+    for size in (most, most + 1) if most < 64 << 20 else (1,):
+        writer = await backend.write(BUCKET, "key", {"a": "early"})
+        await writer.write(bytes(size))
+        if size <= most:
+            assert (await writer.commit(metadata={"b": "late"})).metadata == {"b": "late"}
+        else:
+            with pytest.raises(ValueError, match="late_metadata"):
+                await writer.commit(metadata={"b": "late"})
+            await writer.abort()
 
 
 async def test_metadata_has_a_limit(backend: Backend) -> None:

@@ -135,5 +135,6 @@ class Copier:
             opened.info.size,
             frozenset({wanted} if wanted is not None else ()),
             keep,
+            trailing=wanted is not None,
         )
         return await self._putter.put(target[0], target[1], body, attributes, precondition)

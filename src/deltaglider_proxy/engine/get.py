@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from deltaglider_proxy.engine import errors, internal, marks, names, tags
+from deltaglider_proxy.engine import errors, marks, names, sides, tags
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import Decoder, Layout, read_layout
-from deltaglider_proxy.engine.marks import Mark
 from deltaglider_proxy.engine.model import Kind, ObjectInfo
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
@@ -14,16 +13,6 @@ from deltaglider_proxy.engine.tags import Tagged
 from deltaglider_proxy.engine.translate import translated_stream
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Reader
-
-
-async def side_of(ctx: Context, bucket: str, mark: Mark | None) -> bytes | None:
-    """The content of the side object that the mark names, if it names one."""
-    if mark is None or mark.side is None:
-        return None
-    try:
-        return await internal.read(ctx, bucket, marks.side_key(mark.side))
-    except storage.NoSuchKey as error:
-        raise errors.Corrupt("the metadata beside an object is missing") from error
 
 
 class Getter:
@@ -43,7 +32,7 @@ class Getter:
         except storage.NoSuchKey as error:
             raise errors.NoSuchKey(key) from error
         mark = marks.mark_of(stored)
-        side = await side_of(self._ctx, bucket, mark) if mark is not None and mark.side else None
+        side = await sides.read(self._ctx, bucket, mark) if mark is not None and mark.side else None
         return await self._with_tags(bucket, marks.describe(stored, key, side))
 
     async def _with_tags(self, bucket: str, info: ObjectInfo) -> ObjectInfo:
@@ -63,7 +52,7 @@ class Getter:
         except storage.NoSuchKey as error:
             raise errors.NoSuchKey(key) from error
         try:
-            side = await side_of(self._ctx, bucket, marks.mark_of(reader.stored))
+            side = await sides.read(self._ctx, bucket, marks.mark_of(reader.stored))
             info = marks.describe(reader.stored, key, side)
             if key:
                 info = await self._with_tags(bucket, info)

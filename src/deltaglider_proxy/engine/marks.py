@@ -113,6 +113,11 @@ def mark_of(stored: Stored) -> Mark | None:
     return decode_mark(text) if text is not None else None
 
 
+def side_of(metadata: Metadata) -> str:
+    """The storage key of the side object that an object with this metadata has."""
+    return side_key(decode_mark(metadata[_MARK]).side or "")
+
+
 def has_side(metadata: Metadata) -> bool:
     """Whether an object that is stored with this metadata needs a side object."""
     return decode_mark(metadata[_MARK]).side is not None
@@ -123,22 +128,39 @@ def pack(attributes: Attributes, mark: Mark, limit: int) -> tuple[Metadata, byte
 
     `mark.side` must name an unused side object; it is dropped from the mark when none is needed.
     """
-    bare = replace(mark, side=None)
-    metadata = {**attributes.headers, **{_USER + _escape(n): v for n, v in attributes.user_metadata.items()}}
-    metadata[_MARK] = encode_mark(bare)
-    if _bytes(metadata) <= limit and len(metadata[_MARK]) <= _MARK_LIMIT:
+    metadata = _inline(attributes, replace(mark, side=None))
+    if _fits(metadata, limit):
         return metadata, None
-    side = orjson.dumps(
+    return promise(attributes, mark, 0), side_document(attributes, mark)
+
+
+def promise(attributes: Attributes, mark: Mark, limit: int) -> Metadata:
+    """The metadata of an object whose side object `mark.side` will be written before it is committed."""
+    named = replace(mark, checksum=None, part_sizes=())
+    metadata = _inline(attributes, named)
+    return metadata if _fits(metadata, limit) else {_MARK: encode_mark(named)}
+
+
+def side_document(attributes: Attributes, mark: Mark) -> bytes:
+    """The content of the side object."""
+    checksum = mark.checksum
+    return orjson.dumps(
         {
             "headers": dict(attributes.headers),
             "user": dict(attributes.user_metadata),
-            "checksum": [mark.checksum.algorithm, mark.checksum.type[0], mark.checksum.value]
-            if mark.checksum
-            else None,
+            "checksum": [checksum.algorithm, checksum.type[0], checksum.value] if checksum else None,
             "parts": _pack_sizes(mark.part_sizes) if mark.part_sizes else "",
         }
     )
-    return {_MARK: encode_mark(replace(mark, checksum=None, part_sizes=()))}, side
+
+
+def _inline(attributes: Attributes, mark: Mark) -> dict[str, str]:
+    user = {_USER + _escape(n): v for n, v in attributes.user_metadata.items()}
+    return {**attributes.headers, **user, _MARK: encode_mark(mark)}
+
+
+def _fits(metadata: Metadata, limit: int) -> bool:
+    return _bytes(metadata) <= limit and len(metadata[_MARK]) <= _MARK_LIMIT
 
 
 def describe(stored: Stored, key: str, side: bytes | None = None) -> ObjectInfo:

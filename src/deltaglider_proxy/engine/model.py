@@ -77,13 +77,16 @@ class Body:
 
     `chunks` yields buffers of any size; a buffer may be reused after the next one was asked for. It raises when the
     client breaks off. `digests` names what must be computed beside md5. `verify` is called once, after the last byte
-    and before anything becomes visible, and raises to refuse; it returns the checksum to keep, if any.
+    and before anything becomes visible, and raises to refuse; it returns the checksum to keep, if any. That is
+    `claimed` where it was known before the body; `trailing` says that one will be known only then.
     """
 
     chunks: AsyncIterator[bytes | bytearray | memoryview]
     size: int | None
     digests: frozenset[str] = frozenset()
     verify: Callable[[Digests, int], Checksum | None] = lambda _digests, _size: None
+    claimed: Checksum | None = None
+    trailing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCac
 from deltaglider_proxy.engine.references import Choice
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
 from deltaglider_proxy.storage import errors as storage
-from deltaglider_proxy.storage.backend import Condition, IfMatch, Metadata, Piece, Stored, Writer
+from deltaglider_proxy.storage.backend import ANY_SIZE, Condition, IfMatch, Metadata, Piece, Stored, Writer
 
 _log = structlog.get_logger("deltaglider_proxy.put")
 
@@ -100,7 +100,7 @@ class Putter:
                     return await self._encode(target, body, intake, candidate, opened)
             finally:
                 ctx.spooled.release(room)
-        info, stored = await self._pass_through(target, body, intake)
+        info, stored = await self._pass_through(target, body, intake, len(head) if whole else body.size)
         self.remember_first(target, choice, stored)
         return info
 
@@ -164,18 +164,26 @@ class Putter:
             work = references.write_hint(self._ctx, target.bucket, choice.deltaspace, stored, target.object_id)
             self._hinting[target.bucket, choice.deltaspace] = self._ctx.background.watch("first hint", work)
 
-    async def _pass_through(self, target: Target, body: Body, intake: Intake) -> tuple[ObjectInfo, Stored]:
+    async def _pass_through(
+        self, target: Target, body: Body, intake: Intake, size: int | None
+    ) -> tuple[ObjectInfo, Stored]:
+        """`size`: of the body, where it is known before its end."""
         ctx = self._ctx
-        late = ctx.backend.capabilities(target.bucket).late_metadata
+        most = ctx.backend.capabilities(target.bucket).late_metadata
+        late = (size if size is not None else ANY_SIZE) <= most
         began = ctx.clock.monotonic()
-        begun = {} if late else await self.metadata(target, Mark(target.object_id, Kind.IDENTITY))
+        begun = {} if late else await self._early_metadata(target, body)
         writer = await ctx.backend.write(target.bucket, target.storage_key, begun, body.size)
         try:
             await intake.drain(writer.write)
             self._check_passthrough(intake.size)
             mark = self.mark(target, Kind.IDENTITY, body, intake)
-            began = ctx.clock.monotonic() if late else began
-            metadata = await self.metadata(target, mark) if late else None
+            metadata: Metadata | None = None
+            if late:
+                began = ctx.clock.monotonic()
+                metadata = await self.metadata(target, mark)
+            elif body.trailing:
+                await self._keep_promise(target, begun, mark)
             await self.tag(target)
             until = self._good_until(target, begun if metadata is None else metadata, began)
             async with self._quotas.growing(target.bucket, target.storage_key, intake.size):
@@ -183,6 +191,18 @@ class Putter:
         finally:
             await writer.abort()
         return self._told(stored, target, mark), stored
+
+    async def _early_metadata(self, target: Target, body: Body) -> Metadata:
+        """What can be said of a body that is still to come; what cannot, a side object will say."""
+        mark = Mark(target.object_id, Kind.IDENTITY, checksum=body.claimed)
+        if not body.trailing:
+            return await self.metadata(target, mark)
+        limit = self._ctx.backend.capabilities(target.bucket).max_metadata
+        return marks.promise(target.attributes, replace(mark, side=names.random_id()), limit)
+
+    async def _keep_promise(self, target: Target, begun: Metadata, mark: Mark) -> None:
+        document = marks.side_document(target.attributes, mark)
+        await internal.put(self._ctx, target.bucket, marks.side_of(begun), document)
 
     async def _opened(self, bucket: str, candidate: Candidate) -> OpenReference | None:
         try:

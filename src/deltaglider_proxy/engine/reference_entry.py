@@ -9,6 +9,7 @@ import mmap
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -35,7 +36,8 @@ class Entry:
 
 def _open_state(folder: Path) -> int | None:
     """`state`, locked; None if the entry was being removed meanwhile."""
-    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
     try:
         state = os.open(folder / "state", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

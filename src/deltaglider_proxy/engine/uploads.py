@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from deltaglider_proxy.engine import errors, internal, marks, names
+from deltaglider_proxy.engine import errors, internal, marks, names, sides
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.model import (
     Attributes,
@@ -102,7 +102,12 @@ async def parts(ctx: Context, bucket: str, upload_id: str) -> Sequence[StagedPar
         complete = stored if stored.metadata is not None else await _look(ctx, bucket, stored.key)
         if complete is None:
             continue  # removed since it was listed
-        staged = _staged(complete)
+        try:
+            staged = await _staged(ctx, bucket, complete)
+        except errors.Corrupt:
+            if await _look(ctx, bucket, stored.key) is None:
+                continue  # its side object went with it
+            raise
         known = latest.get(staged.info.number)
         if known is None or known.info.modified <= staged.info.modified:
             latest[staged.info.number] = staged
@@ -116,9 +121,9 @@ async def _look(ctx: Context, bucket: str, key: str) -> Stored | None:
         return None
 
 
-def _staged(stored: Stored) -> StagedPart:
+async def _staged(ctx: Context, bucket: str, stored: Stored) -> StagedPart:
     number = int(stored.key.rsplit("/", 1)[-1].split(".", 1)[0])
-    info = marks.describe(stored, stored.key)
+    info = marks.describe(stored, stored.key, await sides.read(ctx, bucket, marks.mark_of(stored)))
     return StagedPart(PartInfo(number, info.size, info.etag, info.modified, info.checksum), stored)
 
 

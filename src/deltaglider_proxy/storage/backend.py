@@ -14,12 +14,16 @@ Guarantees of every implementation, checked by one suite in `tests/contract`:
 * Backends are used from one event loop; they never block it for longer than a small local read.
 """
 
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 Metadata = Mapping[str, str]
 """Header names in lower case, as S3 has them: `content-type`, `cache-control`, ..., `x-amz-meta-<name>`."""
+
+
+ANY_SIZE = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,9 @@ class Capabilities:
     """Bytes that the names and values of one object's metadata may have together."""
     listing_has_metadata: bool
     """`list` fills `Stored.metadata`, so a listing needs no HEAD per object."""
-    late_metadata: bool
-    """`Writer.commit` may replace the metadata given to `write`, so digests of the body can be among it."""
+    late_metadata: int
+    """Up to this many bytes of body, announced or not, `Writer.commit` may replace the metadata given to `write`, so
+    that digests of the body can be among it; `ANY_SIZE` for all."""
     local: bool
     """Reads are local file reads: `Reader.fileno` works and small reads need no thread."""
 
@@ -131,7 +136,7 @@ class Writer(Protocol):
         Ends the writer, whatever the outcome, except ConditionFailed: then look again and commit with another
         condition, or abort.
 
-        `metadata` replaces that given to `write` where `Capabilities.late_metadata`; else it must be None.
+        `metadata` replaces that given to `write`; beyond `Capabilities.late_metadata` it must be None.
         Raises ConditionFailed, NoSuchBucket, DiskFull, MetadataTooLarge, Unavailable, Uncertain.
         """
         ...

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from deltaglider_proxy.storage.backend import ANY_SIZE
 from deltaglider_proxy.storage.backends.memory import DEFAULT, Etags, MemoryBackend
 from deltaglider_proxy.storage.errors import NoSuchBucket
 from deltaglider_proxy.telemetry.clock import ManualClock
@@ -39,7 +40,7 @@ class Storage:
 
     def make(self, clock: ManualClock) -> MemoryBackend:
         capabilities = replace(
-            DEFAULT, listing_has_metadata=self.listing_has_metadata, late_metadata=self.late_metadata
+            DEFAULT, listing_has_metadata=self.listing_has_metadata, late_metadata=ANY_SIZE if self.late_metadata else 0
         )
         return MemoryBackend(clock, capabilities, self.etags)
 

@@ -122,7 +122,9 @@ class _StagedWriter:
 
     async def commit(self, condition: Condition = None, metadata: Metadata | None = None) -> Stored:
         late = self._backend.capabilities(self._bucket).late_metadata
-        assert metadata is None or late, "metadata comes when the writer begins; see Capabilities.late_metadata"
+        assert metadata is None or len(self._data) <= late, (
+            "metadata comes when the writer begins; see Capabilities.late_metadata"
+        )
         beside = self._metadata if metadata is None else metadata
         data = bytes(self._data)
         return await self._backend.around(

@@ -69,7 +69,8 @@ FILESYSTEM = Kind("filesystem", filesystem())
 KINDS = (
     MEMORY,
     Kind("memory-heads-for-listings", _memory(replace(DEFAULT, listing_has_metadata=False))),
-    Kind("memory-early-metadata", _memory(replace(DEFAULT, late_metadata=False))),
+    Kind("memory-early-metadata", _memory(replace(DEFAULT, late_metadata=0))),
+    Kind("memory-metadata-late-for-small", _memory(replace(DEFAULT, late_metadata=5))),
     Kind("memory-local", _memory(replace(DEFAULT, local=True))),
     Kind("memory-md5", _memory(DEFAULT, Etags.MD5), unique_etags=False),
     FILESYSTEM,

@@ -42,6 +42,7 @@ async def post_object(call: Call) -> Response:
         None,
         expected.digests,
         lambda digests, _: kept_checksum(expected, digests, {}),
+        trailing=expected.algorithm is not None,
     )
     info = await call.store.put(call.bucket, key, body, attributes)
     return _answer(call, key, info.etag, success)

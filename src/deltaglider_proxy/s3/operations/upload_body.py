@@ -6,7 +6,7 @@ from deltaglider_proxy.access.chunk_chain import ChunkChain
 from deltaglider_proxy.engine.digests import BodyDigests
 from deltaglider_proxy.engine.model import Body, Checksum, ChecksumAlgorithm, Digests
 from deltaglider_proxy.s3.call import Call
-from deltaglider_proxy.s3.protocol.checksums import Expected, parse_expected
+from deltaglider_proxy.s3.protocol.checksums import Checked, Expected, parse_expected
 from deltaglider_proxy.s3.protocol.chunked import Decoder, Framing, parse_framing
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 
@@ -32,7 +32,15 @@ def upload_body(call: Call) -> Body:
         chunks: AsyncIterator[bytes | memoryview] = call.body.chunks()
     else:
         chunks = _unframed(call, framing, trailers)
-    return Body(chunks, size, expected.digests, lambda digests, got: _verify(expected, digests, trailers, got, size))
+    claimed = expected.claimed
+    return Body(
+        chunks,
+        size,
+        expected.digests,
+        lambda digests, got: _verify(expected, digests, trailers, got, size),
+        _checksum(claimed) if claimed is not None else None,
+        trailing=claimed is None and expected.algorithm is not None,
+    )
 
 
 def _framing(call: Call) -> Framing | None:
@@ -75,7 +83,11 @@ def _verify(
 def kept_checksum(expected: Expected, digests: Digests, trailers: Mapping[str, str]) -> Checksum | None:
     """Verify a body's digests; the checksum to keep with the object."""
     kept = expected.verify(digests, trailers)
-    return Checksum(ChecksumAlgorithm(kept.algorithm), kept.value) if kept is not None else None
+    return _checksum(kept) if kept is not None else None
+
+
+def _checksum(checked: Checked) -> Checksum:
+    return Checksum(ChecksumAlgorithm(checked.algorithm), checked.value)
 
 
 async def read_document(call: Call) -> bytes:

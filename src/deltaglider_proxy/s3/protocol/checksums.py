@@ -84,6 +84,14 @@ class Expected:
         return Checked(self.algorithm, b64encode(computed).decode())
 
 
+    @property
+    def claimed(self) -> Checked | None:
+        """What a header says of the body that is still to come."""
+        if self.algorithm is None or self.value is None:
+            return None
+        return Checked(self.algorithm, b64encode(self.value).decode())
+
+
 _NOTHING = Expected()
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from deltaglider_proxy.storage import keys
 from deltaglider_proxy.storage.backend import (
+    ANY_SIZE,
     STEP,
     BucketInfo,
     Capabilities,
@@ -37,7 +38,7 @@ from deltaglider_proxy.storage.errors import (
 from deltaglider_proxy.storage.steps import Hook, When, no_hook
 from deltaglider_proxy.telemetry.clock import Clock
 
-DEFAULT = Capabilities(max_metadata=3500, listing_has_metadata=True, late_metadata=True, local=False)
+DEFAULT = Capabilities(max_metadata=3500, listing_has_metadata=True, late_metadata=ANY_SIZE, local=False)
 
 
 class Etags(StrEnum):
@@ -115,7 +116,7 @@ class _MemoryWriter:
         assert self._open, "commit after the writer has ended"
         assert self._size in (None, len(self._data)), f"size: {self._size} announced, {len(self._data)} written"
         if metadata is not None:
-            if not self._backend.abilities.late_metadata:
+            if len(self._data) > self._backend.abilities.late_metadata:
                 raise ValueError(
                     "metadata: this backend takes it when the writer begins; see Capabilities.late_metadata"
                 )

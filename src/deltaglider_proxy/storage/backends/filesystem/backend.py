@@ -16,6 +16,7 @@ import structlog
 
 from deltaglider_proxy.storage import keys
 from deltaglider_proxy.storage.backend import (
+    ANY_SIZE,
     BucketInfo,
     Capabilities,
     Condition,
@@ -70,7 +71,7 @@ class FilesystemBackend:
         files: Files | None = None,
     ) -> None:
         self._capabilities = Capabilities(
-            max_metadata=generations.MAX_METADATA, listing_has_metadata=True, late_metadata=True, local=True
+            max_metadata=generations.MAX_METADATA, listing_has_metadata=True, late_metadata=ANY_SIZE, local=True
         )
         self._files = files or Files()
         self._root = open_root(self._files, root)
