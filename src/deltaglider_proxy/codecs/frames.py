@@ -29,7 +29,7 @@ _WORTH = 0.7
 def encode_block(block: Buffer, alignment: Alignment, reference_size: int, fetch: Fetch) -> list[Encoded]:
     """A block of an object as frames: copies where it runs beside the reference, deltas between them."""
     if not alignment.ranges:
-        return [encode(block, (), None)]
+        return [encode(block)]
     prefix = Prefix(alignment.ranges, fetch(alignment.ranges))
     found = runs.find(block, alignment, prefix)
     if sum(run.stop - run.start for run in found) < len(block) * _WORTH:
@@ -70,7 +70,7 @@ def _part(prefix: Prefix, ranges: list[Range]) -> tuple[Sequence[Range], Buffer]
     return ranges, known[0] if len(known) == 1 else b"".join(known)
 
 
-def encode(data: Buffer, ranges: Sequence[Range], fetch: Fetch | None) -> Encoded:
+def encode(data: Buffer, ranges: Sequence[Range] = (), fetch: Fetch | None = None) -> Encoded:
     """The smallest of: a delta against those ranges of the reference, plain zstd, the bytes as they are."""
     if ranges and fetch is not None:
         return _delta(data, ranges, fetch(ranges))

@@ -32,22 +32,25 @@ _HOPELESS_RATIO = 0.95
 
 
 class Encoder:
-    """Spools one body and encodes it against one reference. Use it as a context manager, then `finish` it."""
+    """Spools one body and encodes it against one reference, or compresses it alone where there is none.
+
+    Use it as a context manager, then `finish` it.
+    """
 
     def __init__(
         self,
         ctx: Context,
         spool: Spool,
         object_id: str,
-        reference: Reference,
-        opened: OpenReference,
+        reference: tuple[Reference, OpenReference] | None,
         most: float | None = None,
     ) -> None:
         """`most`: the size of container from which on the delta has lost; None while that is unknown."""
         self._ctx = ctx
         self._object_id = object_id
-        self._reference = reference
-        self._opened = opened
+        self._reference: Reference | None
+        self._opened: OpenReference | None
+        self._reference, self._opened = reference or (None, None)
         self._most = most
         self._crew = Crew()
         self._frames: list[Frame] = []
@@ -56,7 +59,9 @@ class Encoder:
         self._seconds = 0.0
         self.plain = spool.file()
         self.container = spool.file()
-        self.container.append(container.header(object_id) + container.reference_record(reference))
+        self.container.append(container.header(object_id))
+        if self._reference is not None:
+            self.container.append(container.reference_record(self._reference))
         self.lost = False
         """The delta is given up; the plaintext is still whole."""
 
@@ -86,17 +91,20 @@ class Encoder:
         await self._crew.join()
         if self.lost:
             return False
-        if await self._is_exact_copy():
+        if self._reference is not None and await self._is_exact_copy():
             self.container.truncate()
             self.container.append(references.exact_copy(self._reference, self._object_id))
         else:
-            index = Index(self._object_id, (self._reference,), tuple(self._frames))
+            used = (self._reference,) if self._reference is not None else ()
+            index = Index(self._object_id, used, tuple(self._frames))
             self.container.append(container.closing(index, self.container.size))
         ratio = self.container.size / max(self.plain.size, 1)
         self._ctx.events.encoded(ratio, self._seconds)
         return True
 
     async def _is_exact_copy(self) -> bool:
+        assert self._opened is not None
+        assert self._reference is not None
         pieces = self._opened.facts.pieces
         if self.plain.size != self._reference.size or not pieces:
             return False
@@ -132,7 +140,8 @@ class Encoder:
         except TimeoutError:
             await self._give_up("a frame took longer than codec_timeout_secs")
         except (Corrupt, StorageError) as error:
-            _log.warning("a reference cannot be used", reference=self._reference.name, reason=str(error))
+            name = self._reference.name if self._reference is not None else None
+            _log.warning("a reference cannot be used", reference=name, reason=str(error))
             await self._give_up("the reference cannot be used")
         except DiskFull:
             await self._give_up("no spool room")
@@ -141,11 +150,14 @@ class Encoder:
         ctx = self._ctx
         began = ctx.clock.monotonic()
         data = self.plain.map(start, stop)
-        facts = self._opened.facts
-        alignment = await ctx.codec_pool.run(windows.align, data, facts.index, facts.size)
-        # A delta against damaged bytes would be lost with them, so kept pieces are checked each time.
-        await self._opened.recheck(alignment.ranges)
-        encoded = await ctx.codec_pool.run(frames.encode_block, data, alignment, facts.size, self._opened.read)
+        if self._opened is None:
+            encoded = [await ctx.codec_pool.run(frames.encode, data)]
+        else:
+            facts = self._opened.facts
+            alignment = await ctx.codec_pool.run(windows.align, data, facts.index, facts.size)
+            # A delta against damaged bytes would be lost with them, so kept pieces are checked each time.
+            await self._opened.recheck(alignment.ranges)
+            encoded = await ctx.codec_pool.run(frames.encode_block, data, alignment, facts.size, self._opened.read)
         self._seconds += ctx.clock.monotonic() - began
         return encoded
 

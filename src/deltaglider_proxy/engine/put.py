@@ -7,12 +7,13 @@ the smaller way of storing it is committed. Nothing is visible before every dige
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 import structlog
 
-from deltaglider_proxy.codecs import anchors
+from deltaglider_proxy.codecs import anchors, frames
 from deltaglider_proxy.codecs.container import Reference
 from deltaglider_proxy.engine import commit, errors, internal, marks, names, references, tags
 from deltaglider_proxy.engine.context import Context
@@ -42,6 +43,9 @@ class Candidate:
 
     reference: Reference
     choice: Choice
+
+    def permit(self, ctx: Context, bucket: str) -> references.Permit:
+        return references.Permit(ctx, bucket, {self.reference.name}, self.choice.stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,12 @@ class Putter:
         intake = Intake(body, limit, ctx.pool)
         head, whole = await intake.head(references.SKETCH)
         choice, candidate = await self.candidate(target.bucket, key, head, whole=whole)
+        alone = candidate is None and await self._compresses_alone(choice, head)
         room = 2 * (body.size if body.size is not None else _SPOOL_GUESS)
-        if candidate is not None and ctx.spooled.reserve(room):
+        if (candidate is not None or alone) and ctx.spooled.reserve(room):
             try:
-                opened = await self._opened(target.bucket, candidate)
-                if opened is not None:
+                opened = await self._opened(target.bucket, candidate) if candidate is not None else None
+                if opened is not None or alone:
                     return await self._encode(target, body, intake, candidate, opened)
             finally:
                 ctx.spooled.release(room)
@@ -122,6 +127,14 @@ class Putter:
                 found = await self._resembling(bucket, again, head)
             found = found or await self._promote(bucket, key, again, head, tried=small and not again.references)
             return again, found or self._to_try(again, small=small)
+
+    async def _compresses_alone(self, choice: Choice | None, head: bytes | bytearray) -> bool:
+        """Whether a body that has no candidate is worth compressing. While its deltaspace may have more references it
+        is not: as it is, it can become one.
+        """
+        if choice is None or len(choice.references) < references.MAX_REFERENCES:
+            return False
+        return await self._ctx.codec_pool.run(frames.compresses, head)
 
     async def _resembling(self, bucket: str, choice: Choice, head: bytes | bytearray) -> Candidate | None:
         reference = await references.best(self._ctx, self._cache, bucket, choice, head)
@@ -212,21 +225,24 @@ class Putter:
             return None
 
     async def _encode(
-        self, target: Target, body: Body, intake: Intake, candidate: Candidate, opened: OpenReference
+        self, target: Target, body: Body, intake: Intake, candidate: Candidate | None, opened: OpenReference | None
     ) -> ObjectInfo:
+        """Against the candidate, or without one."""
         ctx = self._ctx
+        used = (candidate.reference, opened) if candidate is not None and opened is not None else None
         ratio = ctx.settings.max_ratio(target.bucket)
         most = ratio * body.size if body.size is not None else None
         async with (
-            opened,
-            Encoder(ctx, self._spool, target.object_id, candidate.reference, opened, most) as encoder,
+            opened or nullcontext(),
+            Encoder(ctx, self._spool, target.object_id, used, most) as encoder,
         ):
             await intake.drain(encoder.write)
             delta = self.mark(target, Kind.DELTA, body, intake)
             whole = await encoder.finish()
-            ctx.events.reference_used(hit=opened.hit)
+            if opened is not None:
+                ctx.events.reference_used(hit=opened.hit)
             if whole and encoder.container.size < ratio * encoder.plain.size:
-                permit = references.Permit(ctx, target.bucket, {candidate.reference.name}, candidate.choice.stamp)
+                permit = candidate.permit(ctx, target.bucket) if candidate is not None else None
                 try:
                     stored = await self.store(target, encoder.container, delta, permit)
                     return self._told(stored, target, delta)
@@ -235,7 +251,7 @@ class Putter:
             self._check_passthrough(intake.size)
             identity = replace(delta, kind=Kind.IDENTITY)
             stored = await self.store(target, encoder.plain, identity)
-        self.remember_first(target, candidate.choice, stored)
+        self.remember_first(target, candidate.choice if candidate is not None else None, stored)
         return self._told(stored, target, identity)
 
     async def store(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from deltaglider_proxy.engine import references
 from deltaglider_proxy.engine.context import Context, Events
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.engine.errors import TooManyUploads
@@ -13,6 +14,9 @@ from deltaglider_proxy.storage.backends.memory import MemoryBackend
 from deltaglider_proxy.telemetry.clock import ManualClock
 from deltaglider_proxy.telemetry.pool import Pool
 from deltaglider_proxy.telemetry.tasks import Background
+from tests.support.engine.bodies import edited, noise
+from tests.support.engine.nodes import BUCKET
+from tests.support.engine.place import Place
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -72,3 +76,26 @@ async def test_a_release_whose_head_lies_anywhere_in_the_first_one_becomes_a_del
     await engine.close()
     pool.close()
     codec_pool.close()
+
+
+async def test_what_resembles_none_of_all_references_is_compressed_alone(place: Place) -> None:
+    node = place.process()
+    for seed in range(references.MAX_REFERENCES):
+        for edit in range(2):
+            await node.put(f"v{2 * seed + edit}", edited(noise(seed, references.ALWAYS_TRIED + 5000), edit))
+            await node.quiet()
+    assert len(await place.references()) == references.MAX_REFERENCES
+    for number, (data, kind) in enumerate([(text(400_000), Kind.DELTA), (noise(9, 400_000), Kind.IDENTITY)]):
+        info = await node.put(f"v{100 + number}", data)
+        assert info.kind is kind
+        assert (info.stored_size < len(data) / 2) is (kind is Kind.DELTA)
+        assert await node.read(f"v{100 + number}") == data
+        assert await node.read(f"v{100 + number}", 300_000, 300_100) == data[300_000:300_100]
+    await node.engine.collect(BUCKET)
+    assert await place.process().read("v100") == text(400_000)
+
+
+def text(size: int) -> bytes:
+    choice = random.Random(7)
+    words = [choice.randbytes(4).hex() for _ in range(300)]
+    return " ".join(choice.choices(words, k=size // 9 + 1)).encode()[:size]
