@@ -12,3 +12,5 @@ class ExitCode(IntEnum):
     PARSE = 4
     REJECTED = 6
     """Refused by a rule."""
+    NOT_FOUND = 8
+    """No such bucket or object."""

@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check and describe configuration files.")
 app.add_typer(config_app, name="config")
+bucket_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look after what buckets hold.")
+app.add_typer(bucket_app, name="bucket")
 
 Config = Annotated[str | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to FILE instead of stdout.")]
@@ -124,6 +126,27 @@ def _describe(context: typer.Context, out: Path | None, what: str) -> None:
     else:
         save(out, text())
         say(f"wrote {what} to {out}")
+
+
+@bucket_app.command("gc")
+def bucket_gc(
+    context: typer.Context,
+    now: Annotated[
+        bool, typer.Option("--now/", help="Remove at once, which needs that no server runs. Servers collect daily.")
+    ],
+    buckets: Annotated[list[str] | None, typer.Argument(metavar="BUCKET...", help="By default all.")] = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on stdout.")] = False,
+) -> None:
+    """Remove references and leftovers that no object needs any more. Exit: 0 = done, 1 = a server runs, 8 = no such
+    bucket.
+    """
+    from deltaglider_proxy.cli.bucket_gc import run
+
+    options = context.obj
+    assert isinstance(options, Options)
+    assert now
+    raise typer.Exit(run(config or options.config, buckets or [], as_json=as_json))
 
 
 @app.command("init")
