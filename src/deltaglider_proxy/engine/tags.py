@@ -15,7 +15,8 @@ from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.storage import errors as storage
 
 _COUNT = "x-amz-meta-count"
-_FRESH = 1.0
+_FRESH, _FRESH_AFAR = 1.0, 30.0
+"""Seconds; a look at a service is a request, and would be one for each read."""
 
 
 def place_of(origin: str) -> str:
@@ -41,8 +42,8 @@ async def read(ctx: Context, bucket: str, info: ObjectInfo) -> dict[str, str]:
 class Tagged:
     """Which buckets have any tags at all. Most have none, and then no read needs to look for its object's.
 
-    Where a look is cheap, the answer is kept for a second: for so long the number of an object's first tags may be
-    missing from its headers on other workers, never its tags.
+    The answer is kept for a while: for so long the number of an object's first tags may be missing from its headers on
+    other workers, never its tags.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -50,11 +51,10 @@ class Tagged:
         self._known: dict[str, tuple[float, bool]] = {}
 
     async def any(self, bucket: str) -> bool:
-        if not self._ctx.backend.capabilities(bucket).local:
-            return True
+        fresh = _FRESH if self._ctx.backend.capabilities(bucket).local else _FRESH_AFAR
         now = self._ctx.clock.monotonic()
-        at, found = self._known.get(bucket, (-_FRESH, False))
-        if not found and now - at >= _FRESH:
+        at, found = self._known.get(bucket, (-fresh, False))
+        if not found and now - at >= fresh:
             page = await self._ctx.backend.list(bucket, names.TAGS, limit=1)
             found = bool(page.entries)
             self._known[bucket] = (now, found)
