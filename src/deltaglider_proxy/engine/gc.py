@@ -75,7 +75,7 @@ class Collector:
             if name not in found.things:
                 for marker in own:
                     await internal.delete(ctx, bucket, marker)
-        await self._drop_stale_hints(bucket)
+        await self._look_at_hints(bucket)
         return report
 
     async def _condemn(self, bucket: str, name: str) -> None:
@@ -91,13 +91,18 @@ class Collector:
                 if attempt == internal.ATTEMPTS - 1:
                     raise
 
-    async def _drop_stale_hints(self, bucket: str) -> None:
-        """Forget first objects that are gone or have become something else. A hint that is lost costs nothing."""
+    async def _look_at_hints(self, bucket: str) -> None:
+        """Forget first objects that are gone or have become something else, which costs nothing; end promotions that
+        were interrupted between the reference and the rewriting.
+        """
         async for stored in internal.scan(self._ctx, bucket, names.FIRSTS):
-            hint = await references.read_hint(self._ctx, bucket, stored.key[len(names.FIRSTS) :])
+            deltaspace = stored.key[len(names.FIRSTS) :]
+            hint = await references.read_hint(self._ctx, bucket, deltaspace)
             current = await commit.look(self._ctx, bucket, hint.key) if hint is not None else None
             if hint is None or current is None or current.generation != hint.generation:
                 await internal.delete(self._ctx, bucket, stored.key)
+            elif (promotion := await references.interrupted(self._ctx, bucket, deltaspace, hint)) is not None:
+                await references.rewrite_first(self._ctx, bucket, promotion)
 
     @staticmethod
     def _owner(name: str) -> str:

@@ -250,6 +250,26 @@ async def make_reference(ctx: Context, bucket: str, choice: Choice, hint: Hint) 
     return Promotion(hint, Reference(name, facts.size), replace(choice, references=(Reference(name, facts.size),)))
 
 
+async def interrupted(ctx: Context, bucket: str, deltaspace: str, hint: Hint) -> Promotion | None:
+    """The promotion that made a reference of the hinted object and did not come to rewrite it."""
+    choice = await choose_in(ctx, bucket, deltaspace)
+    alike = [reference for reference in choice.references if reference.size == hint.size]
+    if not alike:
+        return None
+    try:
+        reader = await ctx.backend.open(bucket, hint.key)
+    except storage.NoSuchKey:
+        return None
+    try:
+        if reader.stored.etag != hint.generation:
+            return None
+        facts = await build_facts(reader, ctx.pool)
+    finally:
+        await reader.close()
+    found = next((reference for reference in alike if names.sha256_of(reference.name) == facts.sha256), None)
+    return Promotion(hint, found, choice) if found is not None else None
+
+
 async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None:
     """Turn the promoted object into an empty container, if it is ours and still the one that was copied."""
     hint = promotion.hint

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deltaglider_proxy.engine import errors, names
+from deltaglider_proxy.engine import errors, names, references
 from deltaglider_proxy.engine.model import Attributes, Body, Kind
 from deltaglider_proxy.storage.errors import Uncertain
 from deltaglider_proxy.storage.steps import When, no_hook
@@ -209,3 +209,25 @@ async def test_an_upload_may_not_outlive_what_was_written_beside_it(
         with pytest.raises(errors.NoSuchKey):
             await node.engine.head(BUCKET, "k")
     await place.close()
+
+
+async def test_collection_ends_an_interrupted_promotion(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = noise(1, MEDIUM)
+    node = place.process()
+    before = await node.put("a-1.bin", first)
+    await node.quiet()
+
+    async def died(*_: object) -> None:
+        """Where the process would have rewritten the first object."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(references, "rewrite_first", died)
+        await node.put("a-2.bin", edited(first, 2))
+        await node.quiet()
+    assert await place.size() > 2 * len(first)
+    await place.process().engine.collect(BUCKET)
+    assert await place.size() < 1.5 * len(first)
+    after = await node.engine.head(BUCKET, "a-1.bin")
+    assert (after.kind, after.etag, after.modified) == (Kind.DELTA, before.etag, before.modified)
+    assert await node.read("a-1.bin") == first
+    assert await node.read("a-2.bin") == edited(first, 2)
