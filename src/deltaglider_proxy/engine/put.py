@@ -186,7 +186,7 @@ class Putter:
         late = (size if size is not None else ANY_SIZE) <= most
         began = ctx.clock.monotonic()
         begun = {} if late else await self._early_metadata(target, body)
-        writer = await ctx.backend.write(target.bucket, target.storage_key, begun, body.size)
+        writer = await self._begin(target, begun, body.size)
         try:
             await intake.drain(writer.write)
             self._check_passthrough(intake.size)
@@ -274,7 +274,7 @@ class Putter:
         began = self._ctx.clock.monotonic()
         metadata = await self.metadata(target, mark)
         await self.tag(target)
-        writer = await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size)
+        writer = await self._begin(target, metadata, size)
         try:
             await fill(writer)
             until = self._good_until(target, metadata, began)
@@ -282,6 +282,10 @@ class Putter:
                 return await self._commit(writer, target, None, until, permit)
         finally:
             await writer.abort()
+
+    async def _begin(self, target: Target, metadata: Metadata, size: int | None) -> Writer:
+        conditional = target.precondition is not None
+        return await self._ctx.backend.write(target.bucket, target.storage_key, metadata, size, conditional=conditional)
 
     async def compose(self, target: Target, mark: Mark, pieces: Sequence[Piece], pin: IfMatch | None = None) -> Stored:
         """Commit an object that is made of others' bytes. Raises storage.Changed, storage.NoSuchKey."""

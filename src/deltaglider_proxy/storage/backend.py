@@ -185,8 +185,14 @@ class Backend(Protocol):
         """Raises NoSuchKey, NoSuchBucket."""
         ...
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
-        """Begin an object; `size` is its length where it is known. Raises NoSuchBucket, KeyRejected."""
+    async def write(
+        self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
+    ) -> Writer:
+        """Begin an object; `size` is its length where it is known. Raises NoSuchBucket, KeyRejected.
+
+        `conditional`: the commit will name a condition, which a body of more than `Capabilities.late_metadata` bytes
+        must be prepared for.
+        """
         ...
 
     async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:

@@ -105,9 +105,11 @@ class RoutedBackend:
         backend, name = self._at(bucket)
         return await backend.open(name, key)
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
+    async def write(
+        self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
+    ) -> Writer:
         backend, name = self._at(bucket)
-        return await backend.write(name, key, metadata, size)
+        return await backend.write(name, key, metadata, size, conditional=conditional)
 
     async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:
         backend, name = self._at(bucket)

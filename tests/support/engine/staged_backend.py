@@ -61,15 +61,17 @@ class StagedBackend:
     async def open(self, bucket: str, key: str) -> Reader:
         return await self.around("open", key, lambda: self._inner.open(bucket, key))
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
-        await self.around("write", key, lambda: self._inner.write(bucket, key, metadata, size))
+    async def write(
+        self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
+    ) -> Writer:
+        await self.around("write", key, lambda: self._inner.write(bucket, key, metadata, size, conditional=conditional))
         return _StagedWriter(self, bucket, key, metadata, size)
 
     async def store(
         self, bucket: str, key: str, metadata: Metadata, size: int | None, data: bytes, condition: Condition
     ) -> Stored:
         """The effect of a commit; it may happen more than once, when somebody repeats it."""
-        writer = await self._inner.write(bucket, key, metadata, size)
+        writer = await self._inner.write(bucket, key, metadata, size, conditional=condition is not None)
         try:
             await writer.write(data)
             return await writer.commit(condition)

@@ -69,7 +69,7 @@ async def put(
     condition: Condition = None,
     bucket: str = BUCKET,
 ) -> Stored:
-    writer = await backend.write(bucket, key, metadata or {}, len(data))
+    writer = await backend.write(bucket, key, metadata or {}, len(data), conditional=condition is not None)
     try:
         await writer.write(data)
         return await writer.commit(condition)

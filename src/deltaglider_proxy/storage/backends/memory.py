@@ -97,8 +97,18 @@ class _MemoryReader:
 
 
 class _MemoryWriter:
-    def __init__(self, backend: "MemoryBackend", bucket: str, key: str, metadata: Metadata, size: int | None) -> None:
+    def __init__(
+        self,
+        backend: "MemoryBackend",
+        bucket: str,
+        key: str,
+        metadata: Metadata,
+        size: int | None,
+        *,
+        conditional: bool,
+    ) -> None:
         self._backend = backend
+        self._conditional = conditional
         self._size = size
         self._bucket = bucket
         self._key = key
@@ -115,6 +125,8 @@ class _MemoryWriter:
     async def commit(self, condition: Condition = None, metadata: Metadata | None = None) -> Stored:
         assert self._open, "commit after the writer has ended"
         assert self._size in (None, len(self._data)), f"size: {self._size} announced, {len(self._data)} written"
+        prepared = self._conditional or len(self._data) <= self._backend.abilities.late_metadata
+        assert condition is None or prepared, "a condition that was not announced"
         if metadata is not None:
             if len(self._data) > self._backend.abilities.late_metadata:
                 raise ValueError(
@@ -197,12 +209,14 @@ class MemoryBackend:
         await self.hook(When.AFTER, "open", bucket, key)
         return _MemoryReader(content, bucket, self.hook, local=self.abilities.local)
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
+    async def write(
+        self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
+    ) -> Writer:
         keys.check(key)
         await self.hook(When.BEFORE, "write", bucket, key)
         self._find(bucket)
         await self.hook(When.AFTER, "write", bucket, key)
-        return _MemoryWriter(self, bucket, key, metadata, size)
+        return _MemoryWriter(self, bucket, key, metadata, size, conditional=conditional)
 
     async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:
         await self.hook(When.BEFORE, "delete", bucket, key)

@@ -175,8 +175,12 @@ class FaultyBackend:
         reader = await self.around("open", bucket, key, lambda: self._inner.open(bucket, key))
         return _FaultyReader(self, reader, bucket)
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
-        writer = await self.around("write", bucket, key, lambda: self._inner.write(bucket, key, metadata, size))
+    async def write(
+        self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
+    ) -> Writer:
+        writer = await self.around(
+            "write", bucket, key, lambda: self._inner.write(bucket, key, metadata, size, conditional=conditional)
+        )
         return _FaultyWriter(self, writer, bucket, key)
 
     async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:

@@ -131,7 +131,15 @@ class FilesystemBackend:
             raise
         return opened[0]
 
-    async def write(self, bucket: str, key: str, metadata: Metadata, size: int | None = None) -> Writer:
+    async def write(
+        self,
+        bucket: str,
+        key: str,
+        metadata: Metadata,
+        size: int | None = None,
+        *,
+        conditional: bool = False,  # noqa: ARG002 - a file needs no preparation
+    ) -> Writer:
         keys.check(key)
         await self._small(self._tree.require, bucket)
         return FileWriter(self._tree, self._locks, self._pool, bucket, key, metadata, size)
