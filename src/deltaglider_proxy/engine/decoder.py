@@ -44,7 +44,8 @@ async def read_layout(ctx: Context, reader: Reader) -> Layout:
             return await _read_layout(reader)
         except container.Broken as error:
             ctx.events.integrity_failed()
-            _log.error("the index of a container fails a check", attempt=attempt, reason=str(error))
+            key = reader.stored.key
+            _log.error("the index of a container fails a check", key=key, attempt=attempt, reason=str(error))
             reason = str(error)
     raise errors.Corrupt(f"the index of a container is damaged, or of a later format: {reason}")
 
