@@ -13,8 +13,8 @@ from tests.conformance.clients.client import Client
 from tests.conformance.clients.rclone import Rclone
 from tests.conformance.clients.s3cmd import S3cmd
 from tests.conformance.clients.s5cmd import S5cmd
-from tests.conformance.programs import RCLONE, beside_python, built
 from tests.conformance.releases import contents, releases, tree
+from tests.support.programs import RCLONE, beside_python, built
 from tests.support.server import Server
 
 pytestmark = pytest.mark.client

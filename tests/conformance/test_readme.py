@@ -11,7 +11,7 @@ import pytest
 from mypy_boto3_s3 import S3Client
 
 from tests.conformance.clients.aws import AwsCli
-from tests.conformance.programs import beside_python, on_path, unavailable
+from tests.support.programs import beside_python, on_path, unavailable
 from tests.support.server import Server
 
 pytestmark = [pytest.mark.client, pytest.mark.slow, pytest.mark.timeout(900)]

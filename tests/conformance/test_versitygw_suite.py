@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_s3 import S3Client
 
-from tests.conformance.programs import VERSITYGW, built
+from tests.support.programs import VERSITYGW, built
 from tests.support.server import ACCESS_KEY, SECRET_KEY, Server
 
 pytestmark = [pytest.mark.client, pytest.mark.slow]
