@@ -12,8 +12,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that need nothing special of it; each has its own bucket.
 
     The SDK signs two equal calls within a second equally; that they then count as a replay is not what most tests test.
+    Nor is it that somebody whose signatures are wrong so often is locked out.
     """
-    environment = {"DGP_DEBUG_HEADERS": "true", "DGP_REPLAY_WINDOW_SECS": "0"}
+    environment = {"DGP_DEBUG_HEADERS": "true", "DGP_REPLAY_WINDOW_SECS": "0", "DGP_RATE_LIMIT_MAX_ATTEMPTS": "0"}
     with Server(tmp_path_factory.mktemp("server"), environment=environment) as running:
         yield running
 

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import boto3
 import pytest
@@ -328,6 +330,24 @@ def test_a_change_counts_once(strict: Server) -> None:
         assert wire.exchange("GET", "/bucket/key", read).status == 200
 
 
+def test_a_change_counts_once_over_all_workers(tmp_path: Path) -> None:
+    """Connections are spread over the workers, so of this many none is likely to serve them all."""
+    with Server(tmp_path, workers=3, environment={"DGP_REPLAY_WINDOW_SECS": "300"}) as server:
+        server.client().create_bucket(Bucket="bucket")
+        wire = Wire(server)
+        heads = {f"/bucket/key{n}": wire.head("PUT", f"/bucket/key{n}", payload=UNSIGNED).headers for n in range(4)}
+        for path, head in heads.items():
+
+            def put(_: int, path: str = path, head: dict[str, str] = head) -> int:
+                return wire.exchange("PUT", path, {**head, "content-length": "1"}, b"1").status
+
+            with ThreadPoolExecutor(16) as threads:
+                assert sorted(threads.map(put, range(16))) == [200] + [503] * 15
+        server.restart()
+        for path, head in heads.items():
+            check_refused(wire.exchange("PUT", path, {**head, "content-length": "1"}, b"2"), "SlowDown", 503)
+
+
 def test_a_forged_signature_takes_no_place_in_the_window(strict: Server) -> None:
     wire = Wire(strict)
     head = {**wire.head("PUT", "/bucket/key2").headers, "content-length": "0"}
@@ -345,6 +365,31 @@ def test_the_sdk_gets_over_a_replay(strict: Server) -> None:
     )
     for _ in range(2):
         client.delete_object(Bucket="bucket", Key="whatever")
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    environment = {"DGP_RATE_LIMIT_MAX_ATTEMPTS": "8", "DGP_TRUST_PROXY_HEADERS": "true"}
+    with Server(tmp_path, workers=3, environment=environment) as server:
+        server.client().create_bucket(Bucket="bucket")
+        yield server
+
+
+def test_who_guesses_is_locked_out_by_all_workers(guarded: Server) -> None:
+    wire = Wire(guarded)
+    thief = replace(wire, signer=Signer(secret="guessed"))
+    here = {"x-forwarded-for": "203.0.113.9, 192.0.2.1"}
+    answers = [thief.request("GET", "/bucket", unsigned_headers=here) for _ in range(8)]
+    assert [answer.code for answer in answers] == ["SignatureDoesNotMatch"] * 8
+    for _ in range(12):  # over more connections than there are workers
+        refused_ = wire.request("GET", "/bucket", unsigned_headers=here)
+        check_refused(refused_, "SlowDown", 503)
+        assert 500 < int(refused_.headers["retry-after"]) <= 600
+    forged = {"x-forwarded-for": "192.0.2.1, 192.0.2.2"}  # what a client wrote stands before what the proxy saw
+    assert wire.request("GET", "/bucket", unsigned_headers=forged).status == 200
+    assert wire.request("GET", "/bucket").status == 200
+    assert wire.plain("GET", "/bucket", here).code == "AccessDenied"
+    assert "event=brute_force_lockout" in guarded.log.read_text()
 
 
 @pytest.fixture(scope="module")

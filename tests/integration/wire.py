@@ -182,5 +182,9 @@ def read_answer(connection: socket.socket, method: str) -> Answer:
         response.close()
 
 
+def md5_hex(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
 def md5_base64(data: bytes) -> str:
     return b64encode(hashlib.md5(data).digest()).decode()

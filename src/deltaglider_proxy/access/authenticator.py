@@ -1,11 +1,18 @@
-"""Turns a request into an identity: signatures, the replay window and open mode behind one call."""
+"""Turns a request into an identity: signatures, the replay window, the limit on failures, and open mode in one call."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from deltaglider_proxy.access.errors import AccessError, Reason
+import structlog
+
+from deltaglider_proxy.access.client_address import ClientAddresses, customer
+from deltaglider_proxy.access.errors import GUESSES, AccessError, Reason
+from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.identity import ANONYMOUS, OPEN, Credentials, Identity
-from deltaglider_proxy.access.replay import ReplayWindow
-from deltaglider_proxy.access.sigv4 import Headers, Verified, verify_form, verify_request
+from deltaglider_proxy.access.replay import ReplayWindow, Sight
+from deltaglider_proxy.access.sigv4 import Headers, Verified, is_signed, verify_form, verify_request
+
+_log = structlog.get_logger("deltaglider_proxy.access")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,49 +21,128 @@ class Caller:
     signature: Verified | None = None
     """None: nothing was signed, or, in open mode, nothing was checked."""
 
+    @property
+    def anonymous(self) -> bool:
+        return self.identity is ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When and from where somebody asks."""
+
+    now: float
+    """Wall clock, seconds since the epoch."""
+    monotonic: float
+    peer: str = ""
+    """The address at the other end of the connection."""
+
 
 _ANONYMOUS = Caller(ANONYMOUS)
 _OPEN = Caller(OPEN)
 _REPEATABLE = frozenset({"GET", "HEAD"})
+_NOTEWORTHY: Final = 3
+"""The failure of an address from which on they are logged."""
 
 
 class Authenticator:
     """Without credentials the door is open: everyone is administrator and signatures are not looked at, for every SDK
-    signs with some key. `skew` in seconds.
+    signs with some key. `skew` in seconds; without `replay` a signature counts as often as it comes, and without
+    `failures` everyone may fail as often as they like.
     """
 
     def __init__(
-        self, credentials: Credentials | None, skew: float = 300.0, replay: ReplayWindow | None = None
+        self,
+        credentials: Credentials | None,
+        skew: float = 300.0,
+        replay: ReplayWindow | None = None,
+        failures: FailureLimit | None = None,
+        addresses: ClientAddresses | None = None,
     ) -> None:
         self._credentials = credentials
         self._skew = skew
-        self._replay = replay if replay is not None else ReplayWindow(2.0)
+        self._replay = replay
+        self._failures = failures
+        self._addresses = addresses or ClientAddresses()
 
     @property
     def is_open(self) -> bool:
         return self._credentials is None
 
-    def request(
-        self, method: str, raw_path: bytes, query: bytes, headers: Headers, now: float, monotonic: float
-    ) -> Caller:
+    def request(self, method: str, raw_path: bytes, query: bytes, headers: Headers, at: Moment) -> Caller:
         """Who sent it; anonymous if it is unsigned. Raises AccessError.
 
         A presigned URL may be used again as often as its owner likes; another signed change counts once.
         """
         if self._credentials is None:
             return _OPEN
-        signature = verify_request(method, raw_path, query, headers, self._credentials, now, self._skew)
-        if signature is None:
+        if not is_signed(query, headers):
             return _ANONYMOUS
+        suspect = self._refuse_locked(headers, at)
+        try:
+            signature = verify_request(method, raw_path, query, headers, self._credentials, at.now, self._skew)
+        except AccessError as error:
+            self._count_failure(error, headers, at)
+            raise
+        self._forgive(suspect)
         if method not in _REPEATABLE and not signature.presigned:
-            mark = signature.signature + signature.access_key.encode()
-            if not self._replay.is_first(mark, monotonic):
-                raise AccessError(Reason.REPLAYED, "The same signed request was received a moment ago; sign it anew.")
+            self._refuse_replay(signature, at)
         return Caller(self._credentials.identity_for(signature.access_key), signature)
 
-    def form(self, fields: dict[str, str]) -> Caller:
+    def form(self, fields: dict[str, str], headers: Headers, at: Moment) -> Caller:
         """Who signed the policy of a browser form. Raises AccessError."""
         if self._credentials is None:
             return _OPEN
-        signature = verify_form(fields, self._credentials)
+        suspect = self._refuse_locked(headers, at)
+        try:
+            signature = verify_form(fields, self._credentials)
+        except AccessError as error:
+            self._count_failure(error, headers, at)
+            raise
+        self._forgive(suspect)
         return Caller(self._credentials.identity_for(signature.access_key), signature)
+
+    def _refuse_replay(self, signature: Verified, at: Moment) -> None:
+        if self._replay is None:
+            return
+        match self._replay.look(signature.signature + signature.access_key.encode(), at.monotonic):
+            case Sight.FIRST:
+                return
+            case Sight.AGAIN:
+                message = "The same signed request was received a moment ago; sign it anew."
+                raise AccessError(Reason.REPLAYED, message)
+            case Sight.NO_ROOM:
+                raise AccessError(Reason.CROWDED, "Too many signed changes arrive at once; try again.")
+
+    def _refuse_locked(self, headers: Headers, at: Moment) -> bytes | None:
+        """Before the signature is looked at: whether the next guess was right is not to be learnt. The name of who has
+        failed before.
+        """
+        if self._failures is None:
+            return None
+        name = self._name(headers, at)
+        seconds = self._failures.locked_for(name, at.monotonic)
+        if seconds:
+            error = AccessError(Reason.LOCKED_OUT, "Too many requests from this address failed to authenticate.")
+            error.retry_after = seconds
+            raise error
+        return None if seconds is None else name
+
+    def _count_failure(self, error: AccessError, headers: Headers, at: Moment) -> None:
+        if self._failures is None or error.reason not in GUESSES:
+            return
+        standing = self._failures.failed(self._name(headers, at), at.monotonic)
+        error.delay = standing.delay
+        if standing.failures >= _NOTEWORTHY:
+            event = "brute_force_lockout" if standing.locked else "repeated_auth_failure"
+            address = self._addresses.of(at.peer, headers)
+            attempts, reason = standing.failures, str(error.reason)
+            _log.warning(f"SECURITY | event={event}", ip=str(address), attempts=attempts, reason=reason)
+
+    def _forgive(self, suspect: bytes | None) -> None:
+        if self._failures is not None and suspect is not None:
+            self._failures.succeeded(suspect)
+
+    def _name(self, headers: Headers, at: Moment) -> bytes:
+        """Under what failures are counted; those without an address share one."""
+        address = self._addresses.of(at.peer, headers)
+        return customer(address) if address is not None else b""

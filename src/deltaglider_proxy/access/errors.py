@@ -37,12 +37,42 @@ class Reason(StrEnum):
     INCOMPLETE_FORM = "incomplete_form", "form_post_denied"
     """A form without the fields of a signed policy."""
     REPLAYED = "replayed", "replay"
+    CROWDED = "crowded", ""
+    """The signature is good, and whether it is a replay could not be remembered."""
+    LOCKED_OUT = "locked_out", ""
+    """Nobody looked at the signature: too many from there were wrong."""
     DENIED = "denied", ""
     """Known, and not allowed."""
 
 
+GUESSES = frozenset(
+    {
+        Reason.SEVERAL_SCHEMES,
+        Reason.UNSUPPORTED_SCHEME,
+        Reason.UNSUPPORTED_ALGORITHM,
+        Reason.MALFORMED_HEADER,
+        Reason.MALFORMED_QUERY,
+        Reason.MALFORMED_FORM,
+        Reason.MISSING_HEADER,
+        Reason.SECURITY_TOKEN,
+        Reason.UNKNOWN_KEY,
+        Reason.DISABLED_KEY,
+        Reason.UNSIGNED_HEADER,
+        Reason.BAD_SIGNATURE,
+        Reason.INCOMPLETE_FORM,
+    }
+)
+"""What somebody is told who tries keys and secrets. A link that has expired and a clock that is off are honest."""
+
+
 class AccessError(Exception):
-    """`details` are the facts that help a client to find its mistake: names of S3's error fields, and no secrets."""
+    """`details` are the facts that help a client to find its mistake: names of S3's error fields, and no secrets.
+
+    `delay`: seconds that the answer should be held back; `retry_after`: after how many another attempt makes sense.
+    """
+
+    delay = 0.0
+    retry_after: float | None = None
 
     def __init__(self, reason: Reason, message: str, details: dict[str, str] | None = None) -> None:
         super().__init__(f"{reason}: {message}")

@@ -64,6 +64,7 @@ _MEANINGFUL_HEADERS = (
     b"x-amz-tagging",
     b"x-amz-website-",
     b"x-amz-write-offset-",
+    b"x-deltaglider-recursive",
 )
 """Unsigned, they could be added by anyone on the way; other headers mean nothing to us and are ignored."""
 
@@ -154,10 +155,15 @@ def is_presigned(query: bytes) -> bool:
     return b"X-Amz-Algorithm=" in query
 
 
+def is_signed(query: bytes, headers: Headers) -> bool:
+    """Whether a request claims to come from somebody, rightly or not."""
+    return b"authorization" in headers or is_presigned(query) or b"AWSAccessKeyId=" in query
+
+
 def verify_request(
     method: str, raw_path: bytes, query: bytes, headers: Headers, credentials: Credentials, now: float, skew: float
-) -> Verified | None:
-    """Check the signature of a request; None if it has none. `now` and `skew` in seconds. Raises AccessError."""
+) -> Verified:
+    """Check the signature of a request that `is_signed`. `now` and `skew` in seconds. Raises AccessError."""
     authorization = headers.get(b"authorization")
     if is_presigned(query):
         if authorization is not None:
@@ -167,9 +173,7 @@ def verify_request(
             )
         return _verify_presigned(method, raw_path, query, headers, credentials, now, skew)
     if authorization is None:
-        if b"AWSAccessKeyId=" in query:
-            raise _unsupported_scheme()
-        return None
+        raise _unsupported_scheme()
     return _verify_header(method, raw_path, query, headers, authorization, credentials, now, skew)
 
 
@@ -308,7 +312,7 @@ def _require_signed(headers: Headers, signed: tuple[bytes, ...], meaningful: tup
     if b"host" not in signed:
         raise AccessError(Reason.UNSIGNED_HEADER, "The header host must be signed.")
     for name in headers:
-        if name.startswith(b"x-amz-") and name not in signed and name.startswith(meaningful):
+        if name.startswith(b"x-") and name not in signed and name.startswith(meaningful):
             text = name.decode("latin-1")
             raise AccessError(
                 Reason.UNSIGNED_HEADER,

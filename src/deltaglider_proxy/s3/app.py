@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.authenticator import Authenticator, Moment
 from deltaglider_proxy.access.authorize import authorize
 from deltaglider_proxy.access.errors import AccessError
 from deltaglider_proxy.engine import errors as engine
@@ -16,18 +16,23 @@ from deltaglider_proxy.s3.body import Receive, RequestBody
 from deltaglider_proxy.s3.call import Call, HeaderList, Response, S3Settings
 from deltaglider_proxy.s3.errors import from_access, from_engine
 from deltaglider_proxy.s3.handlers import HANDLERS
+from deltaglider_proxy.s3.long_answer import patiently
 from deltaglider_proxy.s3.observe import Observer, Seen
 from deltaglider_proxy.s3.operations.copy_object import source_of
 from deltaglider_proxy.s3.operations.upload_body import read_document
 from deltaglider_proxy.s3.protocol import operations
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error, error_xml
-from deltaglider_proxy.s3.protocol.operations import BodyKind
+from deltaglider_proxy.s3.protocol.operations import BodyKind, Operation, Shows
 from deltaglider_proxy.s3.protocol.request import Request, parse_request
+from deltaglider_proxy.s3.upload_checksums import UploadChecksums
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_MOST_HELD = 32
+"""Answers that are held back at a time."""
 
 _log = structlog.get_logger("deltaglider_proxy.s3")
 
@@ -52,22 +57,19 @@ class S3App:
         self._clock = clock
         self._pool = pool
         self._observer = observer
+        self._uploads = UploadChecksums(store)
+        self._held = 0
         self._free = asyncio.Semaphore(settings.max_concurrent_requests)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._free.locked():
-            async with self._free:
-                await self._serve(scope, receive, send)
-        else:
-            await self._free.acquire()
-            try:
-                await self._serve(scope, receive, send)
-            finally:
-                self._free.release()
+        async with self._free:
+            await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen = self._observer.begin(scope)
-        body = RequestBody(receive, self._settings.idle_timeout, _content_length(scope["headers"]))
+        headers = scope["headers"]
+        waits = _expects_continue(headers)
+        body = RequestBody(receive, self._settings.idle_timeout, _content_length(headers), waits=waits)
         try:
             response = await self._answer(scope, body, seen)
         except S3Error as error:
@@ -92,41 +94,74 @@ class S3App:
                 scope["headers"],
                 self._settings.virtual_host_domain,
             )
-            call = self._admit(request, body, seen)
+            call = self._admit(request, body, seen.peer)
             if call.operation.body is BodyKind.SMALL_XML:
                 call.document = await read_document(call)
+            if call.operation.long:
+                return await patiently(self._outcome(call, scope, seen), self._settings.silence)
             return await HANDLERS[call.operation.handler](call)
-        except AccessError as error:
-            self._observer.refused(error)
-            raise from_access(error) from error
-        except engine.EngineError as error:
-            bucket, key = (request.bucket, request.key) if request is not None else ("", "")
-            answer = from_engine(error, bucket, key)
-            if answer.status >= 500:
-                _log.error("the request failed", bucket=bucket, key=key, exc_info=error)
-            raise answer from error
         except S3Error:
             raise
         except Exception as error:
-            _log.exception("unexpected error")
-            raise S3Error(Code.InternalError) from error
+            if isinstance(error, AccessError) and error.delay:
+                await self._hold_back(error.delay)
+            raise self._explained(error, request) from error
 
-    def _admit(self, request: Request, body: RequestBody, seen: Seen) -> Call:
+    async def _hold_back(self, seconds: float) -> None:
+        """Let somebody who guesses wait, unless many do so already: each takes the place of a request."""
+        if self._held >= _MOST_HELD:
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._held -= 1
+
+    async def _outcome(self, call: Call, scope: Scope, seen: Seen) -> Response:
+        """Of an operation that somebody waits for elsewhere: a failure is an answer too."""
+        try:
+            return await HANDLERS[call.operation.handler](call)
+        except S3Error as error:
+            return self._error(scope, error, seen)
+        except Exception as error:  # noqa: BLE001 - `_explained` logs what nobody expected
+            return self._error(scope, self._explained(error, call.request), seen)
+
+    def _explained(self, error: Exception, request: Request | None) -> S3Error:
+        """What the client is told of it; the log, what it need not know."""
+        match error:
+            case AccessError():
+                self._observer.refused(error)
+                return from_access(error)
+            case engine.EngineError():
+                bucket, key = (request.bucket, request.key) if request is not None else ("", "")
+                answer = from_engine(error, bucket, key)
+                if answer.status >= 500:
+                    _log.error("the request failed", bucket=bucket, key=key, exc_info=error)
+                return answer
+            case _:
+                _log.error("unexpected error", exc_info=error)
+                return S3Error(Code.InternalError)
+
+    def _is_public(self, operation: Operation, request: Request) -> bool:
+        match operation.shows:
+            case Shows.OBJECT:
+                return self._settings.public.cover(request.bucket, request.key)
+            case Shows.NAMES:
+                return self._settings.public.cover(request.bucket, request.parameters.get("prefix", ""))
+            case None:
+                return False
+
+    def _admit(self, request: Request, body: RequestBody, peer: str) -> Call:
         """Who asks, for what, and whether they may: before a byte of the body is read."""
         operation = operations.match(request)
-        seen.operation = operation.name
-        caller = self._authenticator.request(
-            request.method,
-            request.raw_path,
-            request.query,
-            request.headers,
-            self._clock.now(),
-            self._clock.monotonic(),
-        )
+        at = Moment(self._clock.now(), self._clock.monotonic(), peer)
+        caller = self._authenticator.request(request.method, request.raw_path, request.query, request.headers, at)
         if caller.signature is not None:
             self._observer.authenticated()
-        if operation.body is not BodyKind.FORM:
+        if operation.body is not BodyKind.FORM and not (caller.anonymous and self._is_public(operation, request)):
             authorize(caller.identity, operation.action, request.bucket, request.key)
+        if operation.changes_objects and request.bucket in self._settings.closed:
+            raise S3Error(Code.AccessDenied, "Only replication writes into this bucket.")
         if operation.source_action is not None:
             authorize(caller.identity, operation.source_action, *source_of(request))
         operations.check_parameters(operation, request)
@@ -134,18 +169,18 @@ class S3App:
             request,
             operation,
             caller,
+            at,
             self._store,
             body,
             self._settings,
             self._clock,
             self._pool,
             self._authenticator,
+            self._uploads,
         )
 
     def _error(self, scope: Scope, error: S3Error, seen: Seen) -> Response:
         headers: HeaderList = [(n.encode(), v.encode("latin-1", "replace")) for n, v in error.headers.items()]
-        if error.status == 304:
-            return Response(304, headers)
         resource = scope["raw_path"].decode("utf-8", "replace")
         document = error_xml(error, resource, seen.request_id, seen.host_id)
         return Response(error.status, [(b"content-type", b"application/xml"), *headers], document)
@@ -161,7 +196,7 @@ class S3App:
                 if response.close is not None:
                     await response.close()
                 response = self._error(scope, from_engine(error, "", ""), seen)
-        length = response.length if response.length is not None else len(response.body)
+        length = response.length if response.length is not None or first is not None else len(response.body)
         headers = [
             (b"x-amz-request-id", seen.request_id.encode()),
             (b"x-amz-id-2", seen.host_id.encode()),
@@ -169,16 +204,16 @@ class S3App:
         ]
         if response.first is not None and first is not None:
             headers += response.first()
-        if response.status not in (204, 304):
+        if response.status not in (204, 304) and length is not None:
             headers.append((b"content-length", b"%d" % length))
         headers += cors.response_headers(self._settings.cors_permissive)
-        if not body.asked_for and _expects_continue(scope["headers"]):
+        if body.waits and not body.asked_for:
             # A final answer instead of 100: the client keeps its body, and what comes next on the connection would be
             # ambiguous. The AWS CLI even takes the next response on it for the rest of this one.
             headers.append((b"connection", b"close"))
         elif not body.ended and response.status >= 400:
             await body.drain()
-        self._observer.head(seen, response.status, length)
+        self._observer.head(seen, response.status, length or 0)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         if scope["method"] == "HEAD" or response.status in (204, 304):
             await send({"type": "http.response.body", "body": b""})
@@ -187,23 +222,27 @@ class S3App:
         else:
             await self._stream(response, first, length, send, seen)
 
-    async def _stream(self, response: Response, first: bytes | memoryview, length: int, send: Send, seen: Seen) -> None:
+    async def _stream(
+        self, response: Response, first: bytes | memoryview, length: int | None, send: Send, seen: Seen
+    ) -> None:
+        """`length` None: until the stream ends."""
         assert response.stream is not None
         sent, chunk = 0, first
         try:
             while len(chunk):
                 sent += len(chunk)
-                await send({"type": "http.response.body", "body": bytes(chunk), "more_body": sent < length})
-                if sent >= length:
+                complete = length is not None and sent >= length
+                await send({"type": "http.response.body", "body": bytes(chunk), "more_body": not complete})
+                if complete:
                     return
                 chunk = await anext(response.stream, b"")
         except engine.EngineError as error:
             _log.exception("a response is cut short")
-            seen.cut = True
             raise _Cut from error
-        if sent < length:
-            seen.cut = True
+        if length is not None:
             raise _Cut
+        await send({"type": "http.response.body", "body": b""})
+        seen.length = sent
 
 
 def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:

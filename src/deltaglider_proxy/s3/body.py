@@ -16,15 +16,18 @@ _DRAIN_SECONDS = 2.0
 class RequestBody:
     """Can be read once."""
 
-    def __init__(self, receive: Receive, idle_timeout: float, length: int | None) -> None:
-        """`length`: what Content-Length says; None where the body has a length of its own kind or none."""
+    def __init__(self, receive: Receive, idle_timeout: float, length: int | None, *, waits: bool = False) -> None:
+        """`length`: what Content-Length says; None where the body has a length of its own kind or none. `waits`: the
+        client sends it only when it is told to, by 100 (Continue).
+        """
         self._receive = receive
         self._idle_timeout = idle_timeout
         self.length = length
+        self.waits = waits
         self._seen = 0
         self.ended = length == 0
         self.asked_for = False
-        """Whether any of it was; only then is a client that waits for 100 (Continue) told to go on."""
+        """Whether any of it was; only then is a client that waits told to go on."""
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises IncompleteBody when the client breaks off, RequestTimeout when it sends nothing for too long."""
@@ -49,7 +52,7 @@ class RequestBody:
         return data
 
     async def read(self, limit: int) -> bytes:
-        """All of a small body. Raises EntityTooLarge."""
+        """All of a small body. Raises MalformedXML for a larger one."""
         parts: list[bytes] = []
         size = 0
         async for chunk in self.chunks():

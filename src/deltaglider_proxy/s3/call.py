@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from deltaglider_proxy.access.authenticator import Authenticator, Caller
+from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
+from deltaglider_proxy.access.public import PublicPrefixes
 from deltaglider_proxy.engine.api import ObjectStore
 from deltaglider_proxy.s3.body import RequestBody
 from deltaglider_proxy.s3.protocol.operations import Operation
 from deltaglider_proxy.s3.protocol.request import Request
+from deltaglider_proxy.s3.upload_checksums import UploadChecksums
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
 
@@ -27,6 +29,13 @@ class S3Settings:
     max_concurrent_requests: int = 1024
     idle_timeout: float = 300.0
     """Seconds without a byte from the client."""
+    recursive_page: int = 1000
+    """Objects that a recursive delete looks at together."""
+    silence: float = 10.0
+    """Seconds that an operation which may work long says nothing."""
+    public: PublicPrefixes = field(default_factory=PublicPrefixes)
+    closed: frozenset[str] = frozenset()
+    """Buckets whose objects clients may not change."""
 
 
 @dataclass(slots=True)
@@ -36,12 +45,15 @@ class Call:
     request: Request
     operation: Operation
     caller: Caller
+    at: Moment
+    """When and from where it came."""
     store: ObjectStore
     body: RequestBody
     settings: S3Settings
     clock: Clock
     pool: Pool
     authenticator: Authenticator
+    uploads: UploadChecksums
     document: bytes = b""
     """The body of operations whose body is a small document."""
 
@@ -67,7 +79,7 @@ class Response:
     headers: HeaderList = field(default_factory=list)
     body: bytes = b""
     stream: AsyncIterator[bytes | memoryview] | None = None
-    """Instead of `body`; `length` bytes in all."""
+    """Instead of `body`; `length` bytes in all, or as many as there are if that is None."""
     length: int | None = None
     first: Callable[[], HeaderList] | None = None
     """Headers that are known only once the first chunk of `stream` was made."""

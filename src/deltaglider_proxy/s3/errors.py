@@ -1,5 +1,7 @@
 """Errors of the layers below become S3 errors here, once."""
 
+import math
+
 from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
@@ -21,12 +23,15 @@ _REASONS = {
     Reason.BAD_SIGNATURE: Code.SignatureDoesNotMatch,
     Reason.INCOMPLETE_FORM: Code.AccessDenied,
     Reason.REPLAYED: Code.SlowDown,
+    Reason.CROWDED: Code.SlowDown,
+    Reason.LOCKED_OUT: Code.SlowDown,
     Reason.DENIED: Code.AccessDenied,
 }
 
 
 def from_access(error: AccessError) -> S3Error:
-    return S3Error(_REASONS[error.reason], error.message, error.details)
+    later = {"retry-after": str(math.ceil(error.retry_after))} if error.retry_after is not None else None
+    return S3Error(_REASONS[error.reason], error.message, error.details, later)
 
 
 def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from deltaglider_proxy.s3.call import Handler
 from deltaglider_proxy.s3.operations import (
     buckets,
+    complete_upload,
     copy_object,
     delete_objects,
     get_object,
@@ -30,6 +31,7 @@ HANDLERS: Mapping[str, Handler] = {
         buckets.list_buckets,
         buckets.not_implemented,
         buckets.put_bucket_versioning,
+        complete_upload.complete_multipart_upload,
         copy_object.copy_object,
         delete_objects.delete_object,
         delete_objects.delete_objects,
@@ -40,7 +42,6 @@ HANDLERS: Mapping[str, Handler] = {
         list_objects.list_objects,
         list_objects.list_objects_v2,
         multipart.abort_multipart_upload,
-        multipart.complete_multipart_upload,
         multipart.create_multipart_upload,
         multipart.list_multipart_uploads,
         multipart.list_parts,

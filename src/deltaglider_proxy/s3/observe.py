@@ -23,12 +23,9 @@ class Seen:
     peer: str
     began: float
     request_bytes: int | None
-    operation: str = ""
     status: int = 0
     head_seconds: float = 0.0
     length: int = 0
-    cut: bool = False
-    """The response ended before its length."""
 
 
 class Observer:

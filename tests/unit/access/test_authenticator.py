@@ -1,16 +1,19 @@
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.authenticator import Authenticator, Moment
 from deltaglider_proxy.access.authorize import Action, allowed, authorize
 from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.failure_limit import FailureLimit, Limits
 from deltaglider_proxy.access.identity import ANONYMOUS, BOOTSTRAP, OPEN, StaticCredentials
 from deltaglider_proxy.access.replay import ReplayWindow
 from deltaglider_proxy.access.sigv4 import epoch_of
+from tests.support.s3_app import captured_log
 
 Headers = Mapping[bytes, bytes]
 
@@ -23,36 +26,115 @@ def signed(method: str) -> tuple[Headers, float]:
     return headers, float(epoch_of(headers[b"x-amz-date"]) or 0)
 
 
+CREDENTIALS = StaticCredentials("id", b"secret")
+
+
 @pytest.fixture
-def door() -> Authenticator:
-    return Authenticator(StaticCredentials("id", b"secret"))
+def door(tmp_path: Path) -> Iterator[Authenticator]:
+    replay = ReplayWindow(tmp_path / "replay", 2.0, capacity=32)
+    yield Authenticator(CREDENTIALS, replay=replay)
+    replay.close()
 
 
 def test_a_change_counts_once(door: Authenticator) -> None:
     headers, now = signed("PUT")
-    assert door.request("PUT", b"/b/k", b"", headers, now, 10.0).identity is BOOTSTRAP
+    assert door.request("PUT", b"/b/k", b"", headers, Moment(now, 10.0)).identity is BOOTSTRAP
     with pytest.raises(AccessError) as caught:
-        door.request("PUT", b"/b/k", b"", headers, now, 11.0)
+        door.request("PUT", b"/b/k", b"", headers, Moment(now, 11.0))
     assert caught.value.reason is Reason.REPLAYED
-    assert door.request("PUT", b"/b/k", b"", headers, now, 12.0).identity is BOOTSTRAP
+    assert door.request("PUT", b"/b/k", b"", headers, Moment(now, 12.0)).identity is BOOTSTRAP
 
 
 def test_a_refused_request_is_not_remembered(door: Authenticator) -> None:
     headers, now = signed("PUT")
     with pytest.raises(AccessError):
-        door.request("PUT", b"/b/other", b"", headers, now, 10.0)
-    assert door.request("PUT", b"/b/k", b"", headers, now, 10.0).identity is BOOTSTRAP
+        door.request("PUT", b"/b/other", b"", headers, Moment(now, 10.0))
+    assert door.request("PUT", b"/b/k", b"", headers, Moment(now, 10.0)).identity is BOOTSTRAP
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_reads_may_be_repeated(door: Authenticator, method: str) -> None:
     headers, now = signed(method)
     for _ in range(3):
-        assert door.request(method, b"/b/k", b"", headers, now, 10.0).identity is BOOTSTRAP
+        assert door.request(method, b"/b/k", b"", headers, Moment(now, 10.0)).identity is BOOTSTRAP
+
+
+def test_a_change_that_cannot_be_remembered_is_refused(tmp_path: Path) -> None:
+    replay = ReplayWindow(tmp_path / "replay", 2.0, capacity=32)
+    for number in range(32):
+        replay.look(b"%d" % number, 10.0)
+    door = Authenticator(CREDENTIALS, replay=replay)
+    headers, now = signed("PUT")
+    with pytest.raises(AccessError) as caught:
+        door.request("PUT", b"/b/k", b"", headers, Moment(now, 11.0))
+    assert caught.value.reason is Reason.CROWDED
+    assert door.request("PUT", b"/b/k", b"", headers, Moment(now, 12.0)).identity is BOOTSTRAP
+    replay.close()
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Authenticator]:
+    failures = FailureLimit(tmp_path / "failures", Limits(attempts=4, window=60.0, lockout=600.0), rows=32)
+    yield Authenticator(CREDENTIALS, failures=failures)
+    failures.close()
+
+
+def guess(door: Authenticator, at: Moment) -> AccessError:
+    headers, _ = signed("GET")
+    with pytest.raises(AccessError) as caught:
+        door.request("GET", b"/b/another", b"", headers, at)
+    return caught.value
+
+
+def test_who_guesses_is_locked_out_even_with_the_right_signature(limited: Authenticator) -> None:
+    headers, now = signed("GET")
+    at, elsewhere = Moment(now, 10.0, "192.0.2.1"), Moment(now, 10.0, "192.0.2.2")
+    with captured_log() as logs:
+        assert [guess(limited, at).reason for _ in range(5)] == [Reason.BAD_SIGNATURE] * 4 + [Reason.LOCKED_OUT]
+    assert [line["event"] for line in logs] == [
+        "SECURITY | event=repeated_auth_failure",
+        "SECURITY | event=brute_force_lockout",
+    ]
+    assert {line["ip"] for line in logs} == {"192.0.2.1"}
+    with pytest.raises(AccessError) as caught:
+        limited.request("GET", b"/b/k", b"", headers, Moment(now, 100.0, "192.0.2.1"))
+    assert (caught.value.reason, caught.value.retry_after) == (Reason.LOCKED_OUT, 510.0)
+    with pytest.raises(AccessError) as caught:
+        limited.form({}, headers, at)
+    assert caught.value.reason is Reason.LOCKED_OUT
+    assert limited.request("GET", b"/b/k", b"", headers, elsewhere).identity is BOOTSTRAP
+    assert limited.request("GET", b"/b/k", b"", {}, at).identity is ANONYMOUS
+    assert limited.request("GET", b"/b/k", b"", headers, Moment(now, 610.0, "192.0.2.1")).identity is BOOTSTRAP
+
+
+def test_a_success_forgives_what_was_before(limited: Authenticator) -> None:
+    headers, now = signed("GET")
+    at = Moment(now, 10.0, "192.0.2.1")
+    for _ in range(3):
+        for _ in range(3):
+            assert guess(limited, at).reason is Reason.BAD_SIGNATURE
+        assert limited.request("GET", b"/b/k", b"", headers, at).identity is BOOTSTRAP
+
+
+def test_what_honest_clients_are_refused_for_is_no_guess(limited: Authenticator) -> None:
+    headers, now = signed("GET")
+    for _ in range(10):
+        with pytest.raises(AccessError) as caught:
+            limited.request("GET", b"/b/k", b"", headers, Moment(now + 1000, 10.0, "192.0.2.1"))
+        assert caught.value.reason is Reason.SKEWED
+
+
+def test_forms_count_too(limited: Authenticator) -> None:
+    reasons = []
+    for _ in range(5):
+        with pytest.raises(AccessError) as caught:
+            limited.form({}, {}, Moment(0.0, 10.0, "192.0.2.1"))
+        reasons.append(caught.value.reason)
+    assert reasons == [Reason.INCOMPLETE_FORM] * 4 + [Reason.LOCKED_OUT]
 
 
 def test_unsigned_is_anonymous(door: Authenticator) -> None:
-    caller = door.request("GET", b"/", b"", {}, 0.0, 0.0)
+    caller = door.request("GET", b"/", b"", {}, Moment(0.0, 0.0))
     assert caller.identity is ANONYMOUS
     assert caller.signature is None
     assert not door.is_open
@@ -61,10 +143,10 @@ def test_unsigned_is_anonymous(door: Authenticator) -> None:
 def test_open_mode_looks_at_no_signature() -> None:
     door = Authenticator(None)
     headers = {b"authorization": b"AWS4-HMAC-SHA256 nonsense"}
-    caller = door.request("PUT", b"/b/k", b"", headers, 0.0, 0.0)
+    caller = door.request("PUT", b"/b/k", b"", headers, Moment(0.0, 0.0))
     assert caller.identity is OPEN
     assert caller.signature is None
-    assert door.form({}).identity is OPEN
+    assert door.form({}, {}, Moment(0.0, 0.0)).identity is OPEN
     assert door.is_open
 
 
@@ -87,26 +169,3 @@ def test_static_credentials() -> None:
     assert credentials.secret_for("id") == b"secret"
     assert credentials.secret_for("ID") is None
     assert credentials.identity_for("id") is BOOTSTRAP
-
-
-def test_replay_window_is_bounded_and_forgets() -> None:
-    window = ReplayWindow(2.0, capacity=3)
-    assert [window.is_first(b"%d" % n, 0.0) for n in range(4)] == [True] * 4
-    assert len(window) == 3
-    assert window.is_first(b"0", 0.0)
-    assert not window.is_first(b"3", 1.9)
-    assert window.is_first(b"3", 2.0)
-    assert len(window) == 1
-
-
-def test_duplicates_do_not_extend_the_window() -> None:
-    window = ReplayWindow(2.0)
-    assert window.is_first(b"a", 0.0)
-    assert not window.is_first(b"a", 1.5)
-    assert window.is_first(b"a", 2.1)
-
-
-def test_replay_window_may_be_off() -> None:
-    window = ReplayWindow(0)
-    assert window.is_first(b"a", 0.0)
-    assert window.is_first(b"a", 0.0)

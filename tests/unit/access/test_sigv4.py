@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.access.identity import StaticCredentials
-from deltaglider_proxy.access.sigv4 import Verified, epoch_of, parse_scope, verify_form, verify_request
+from deltaglider_proxy.access.sigv4 import Verified, epoch_of, is_signed, parse_scope, verify_form, verify_request
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -255,8 +255,11 @@ def test_two_schemes_at_once(signed: Signed) -> None:
     assert reason("PUT", b"/b/k", PRESIGNED, signed[3], signed[4]) is Reason.SEVERAL_SCHEMES
 
 
-def test_no_signature_is_anonymous() -> None:
-    assert verify_request("GET", b"/b/k", b"", {b"host": b"h"}, CREDENTIALS, 0, 1) is None
+def test_what_claims_to_be_signed() -> None:
+    assert not is_signed(b"uploadId=1", {b"host": b"h"})
+    assert is_signed(b"", {b"authorization": b"Basic 123"})
+    assert is_signed(PRESIGNED, {})
+    assert is_signed(b"AWSAccessKeyId=a&Signature=b", {})
 
 
 def test_version_2_in_the_query() -> None:

@@ -12,10 +12,15 @@ from deltaglider_proxy.engine.model import ChecksumAlgorithm
 from deltaglider_proxy.s3.protocol.checksums import (
     SIZES,
     Checked,
+    UploadChecksum,
+    WholeChecksum,
+    check_object_size,
     composite_checksum,
+    is_checksum,
     parse_algorithm,
     parse_expected,
     parse_upload_checksum,
+    parse_whole_checksum,
 )
 from deltaglider_proxy.s3.protocol.crc_combine import combine_crcs
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
@@ -162,6 +167,7 @@ def test_options_are_no_values() -> None:
         (b"CRC64NVME", b"COMPOSITE", Code.InvalidRequest),
         (b"CRC32", b"HALF", Code.InvalidRequest),
         (None, b"COMPOSITE", Code.InvalidRequest),
+        (None, b"HALF", Code.InvalidRequest),
         (b"MD5", None, Code.NotImplemented),
     ],
 )
@@ -176,7 +182,89 @@ def test_upload_checksum(algorithm: bytes | None, kind: bytes | None, expected: 
             parse_upload_checksum(headers)
         assert caught.value.code is expected
     else:
-        assert parse_upload_checksum(headers) == expected
+        assert parse_upload_checksum(headers) == (UploadChecksum(*expected) if expected is not None else None)
+
+
+COMPOSITE = UploadChecksum("CRC32", "COMPOSITE")
+FULL = UploadChecksum("CRC32", "FULL_OBJECT")
+
+
+@pytest.mark.parametrize("upload", [None, COMPOSITE, FULL])
+def test_a_part_with_the_checksum_of_its_upload(upload: UploadChecksum | None) -> None:
+    sent = parse_expected({b"x-amz-checksum-crc32": CRC})
+    assert sent.of_part(upload) == sent
+    trailing = parse_expected({b"x-amz-trailer": b"x-amz-checksum-crc32"})
+    assert trailing.of_part(upload) == trailing
+
+
+def test_the_checksum_that_nobody_sent_is_computed() -> None:
+    expected = parse_expected({b"content-md5": b64(DIGESTS["md5"])}).of_part(FULL)
+    assert expected.digests == {"crc32"}
+    assert expected.claimed is None
+    assert expected.verify(DIGESTS, {}) == Checked("CRC32", CRC.decode())
+    with pytest.raises(S3Error):
+        expected.verify({**DIGESTS, "md5": bytes(16)}, {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "upload", "actual"),
+    [
+        ({}, COMPOSITE, "null"),
+        ({b"x-amz-checksum-sha256": b64(DIGESTS["sha256"])}, COMPOSITE, "sha256"),
+        ({b"x-amz-checksum-sha256": b64(DIGESTS["sha256"])}, FULL, "sha256"),
+        ({b"x-amz-trailer": b"x-amz-checksum-crc64nvme"}, FULL, "crc64nvme"),
+    ],
+)
+def test_a_part_with_another_checksum(headers: dict[bytes, bytes], upload: UploadChecksum, actual: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        parse_expected(headers).of_part(upload)
+    assert caught.value.code is Code.InvalidRequest
+    assert caught.value.message == (
+        f"Checksum Type mismatch occurred, expected checksum Type: crc32, actual checksum Type: {actual}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"), [(CRC, None), (CRC + b"-1", 1), (CRC + b"-10000", 10_000), (CRC + b"-0", 0)]
+)
+def test_checksum_of_the_whole(value: bytes, parts: int | None) -> None:
+    headers = {b"x-amz-checksum-crc32": value, b"x-amz-checksum-type": b"COMPOSITE"}
+    assert parse_whole_checksum(headers) == WholeChecksum("CRC32", CRC.decode(), parts)
+    assert parse_whole_checksum({b"x-amz-checksum-type": b"COMPOSITE"}) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"x-amz-checksum-crc32": b"AAAA"},
+        {b"x-amz-checksum-crc32": CRC + b"-"},
+        {b"x-amz-checksum-crc32": CRC + b"-a"},
+        {b"x-amz-checksum-crc32": CRC + b"--3"},
+        {b"x-amz-checksum-crc32": CRC + b"-10-20"},
+        {b"x-amz-checksum-crc32": CRC, b"x-amz-checksum-crc32c": CRC},
+    ],
+)
+def test_no_checksum_of_a_whole(headers: dict[bytes, bytes]) -> None:
+    with pytest.raises(S3Error) as caught:
+        parse_whole_checksum(headers)
+    assert caught.value.code is Code.InvalidRequest
+
+
+@given(st.sampled_from(ALGORITHMS), st.binary(max_size=40))
+def test_what_is_a_checksum(algorithm: str, data: bytes) -> None:
+    assert is_checksum(algorithm, b64(data).decode()) is (len(data) == SIZES[algorithm])
+
+
+@pytest.mark.parametrize("said", [b"6", b"05", b"-5", b"", b"5 ", b"five", b"\xb2"])
+def test_another_size_of_the_object(said: bytes) -> None:
+    with pytest.raises(S3Error) as caught:
+        check_object_size({b"x-amz-mp-object-size": said}, 5)
+    assert caught.value.code is Code.InvalidRequest
+
+
+def test_the_size_of_the_object() -> None:
+    check_object_size({b"x-amz-mp-object-size": b"5"}, 5)
+    check_object_size({}, 5)
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "SHA1", "SHA256"])

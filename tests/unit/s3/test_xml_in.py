@@ -52,7 +52,7 @@ def test_delete_with_conditions() -> None:
 def test_complete_as_botocore_sends_it() -> None:
     parts = [{"PartNumber": n, "ETag": f'"{n:032x}"', "ChecksumCRC32C": "AAAAAA=="} for n in (1, 2, 9)]
     body = serialized("CompleteMultipartUpload", Key="k", UploadId="u", MultipartUpload={"Parts": parts})
-    assert parse_complete_upload(body) == tuple(PartItem(n, f"{n:032x}", {"CRC32C": "AAAAAA=="}) for n in (1, 2, 9))
+    assert parse_complete_upload(body) == tuple(PartItem(n, f"{n:032x}", "CRC32C", "AAAAAA==") for n in (1, 2, 9))
 
 
 def test_tagging_as_botocore_sends_it() -> None:
@@ -160,7 +160,7 @@ def test_a_thousand_objects_are_not_too_many() -> None:
 @pytest.mark.parametrize("etag", [b'"e"', b"e", b"&quot;e&quot;", b"&amp;quot;e&amp;quot;"])
 def test_etags_ignore_quotes(etag: bytes) -> None:
     (part,) = parse_complete_upload(complete(b"<PartNumber> 1 </PartNumber><ETag>%s</ETag>" % etag))
-    assert part == PartItem(1, "e", {})
+    assert part == PartItem(1, "e")
 
 
 def test_acl_of_the_owner() -> None:
@@ -178,3 +178,22 @@ def test_acl_of_the_owner() -> None:
         with pytest.raises(S3Error) as caught:
             check_acl(serialized("PutBucketAcl", AccessControlPolicy={"Owner": owner, "Grants": [full, grant]}))
         assert caught.value.code is Code.AccessControlListNotSupported
+
+
+@pytest.mark.parametrize(
+    ("checksums", "said"),
+    [
+        ("<ChecksumCRC32>AAAA</ChecksumCRC32>", "CRC32:AAAA;"),
+        ("<ChecksumSHA1>not base64</ChecksumSHA1>", "SHA1:not base64;"),
+        (
+            "<ChecksumCRC32>AAAAAA==</ChecksumCRC32><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C>",
+            "CRC32:AAAAAA==;CRC32C:AAAAAA==;",
+        ),
+    ],
+)
+def test_what_is_no_checksum_of_a_part(checksums: str, said: str) -> None:
+    part = f"<Part><PartNumber>1</PartNumber><ETag>e</ETag>{checksums}</Part>"
+    with pytest.raises(S3Error) as caught:
+        parse_complete_upload(f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>".encode())
+    assert caught.value.code is Code.InvalidArgument
+    assert caught.value.fields == {"ArgumentName": "Checksum", "ArgumentValue": said}

@@ -60,7 +60,7 @@ async def put_bucket_versioning(call: Call) -> Response:
 
 async def get_bucket_policy_status(call: Call) -> Response:
     await call.store.head_bucket(call.bucket)
-    return xml(xml_out.policy_status(is_public=False))
+    return xml(xml_out.policy_status(is_public=call.settings.public.is_public(call.bucket)))
 
 
 async def absent_configuration(call: Call) -> Response:

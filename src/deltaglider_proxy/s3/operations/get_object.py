@@ -1,6 +1,5 @@
 """Reading objects and what is known about them."""
 
-from deltaglider_proxy.access.identity import Role
 from deltaglider_proxy.engine.api import OpenObject
 from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.s3.call import Call, HeaderList, Response, xml
@@ -12,6 +11,10 @@ from deltaglider_proxy.s3.protocol.metadata import response_overrides
 
 _SMALL = 256 << 10
 _NOT_MODIFIED = frozenset({b"etag", b"last-modified", b"cache-control", b"expires"})
+
+
+_UNTRUSTED: HeaderList = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
+"""What strangers may open in a browser shares its origin with the pages of this server, and must not act there."""
 
 
 async def get_object(call: Call) -> Response:
@@ -50,6 +53,8 @@ async def head_object(call: Call) -> Response:
 def _head(call: Call, info: ObjectInfo) -> tuple[Response, int, int]:
     """The response without its body, and the range that the body is."""
     headers = describe(info)
+    if call.caller.anonymous:
+        headers += _UNTRUSTED
     conditions = parse_conditions(call.request.headers)
     if conditions is not None:
         outcome = conditions.for_read(info.etag, info.modified)
@@ -87,8 +92,9 @@ def _range(call: Call, info: ObjectInfo) -> tuple[int, int, bool]:
 
 
 def _overridden(call: Call, headers: HeaderList) -> HeaderList:
-    signed = call.caller.identity.role is not Role.ANONYMOUS
-    overrides = {n.encode(): v.encode() for n, v in response_overrides(call.parameters, signed=signed).items()}
+    overrides = {
+        n.encode(): v.encode() for n, v in response_overrides(call.parameters, signed=not call.caller.anonymous).items()
+    }
     return [*(h for h in headers if h[0] not in overrides), *overrides.items()] if overrides else headers
 
 

@@ -50,7 +50,7 @@ async def post_object(call: Call) -> Response:
 
 def _permit(call: Call, key: str, fields: dict[str, str]) -> Policy | None:
     """Who signed the policy may write the key, and the policy allows this form. None: nobody has to sign."""
-    caller = call.authenticator.form(fields)
+    caller = call.authenticator.form(fields, call.request.headers, call.at)
     authorize(caller.identity, call.operation.action, call.bucket, key)
     if caller.signature is None:
         return None

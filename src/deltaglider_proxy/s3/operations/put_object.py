@@ -4,7 +4,7 @@ from deltaglider_proxy.engine.model import Attributes
 from deltaglider_proxy.s3.call import Call, Response
 from deltaglider_proxy.s3.operations import preconditions
 from deltaglider_proxy.s3.operations.object_headers import checksum_headers, debug
-from deltaglider_proxy.s3.operations.upload_body import upload_body
+from deltaglider_proxy.s3.operations.upload_body import before_asking, upload_body
 from deltaglider_proxy.s3.protocol.metadata import parse_object_headers, refuse_unsupported
 
 
@@ -17,6 +17,7 @@ def attributes_of(call: Call) -> Attributes:
 
 async def put_object(call: Call) -> Response:
     attributes = attributes_of(call)
+    await before_asking(call)
     body = upload_body(call)
     info = await call.store.put(call.bucket, call.key, body, attributes, preconditions.for_write(call))
     headers = [(b"etag", b'"' + info.etag.encode() + b'"'), *checksum_headers(info.checksum), *debug(call, info)]

@@ -6,7 +6,7 @@ from deltaglider_proxy.access.chunk_chain import ChunkChain
 from deltaglider_proxy.engine.digests import BodyDigests
 from deltaglider_proxy.engine.model import Body, Checksum, ChecksumAlgorithm, Digests
 from deltaglider_proxy.s3.call import Call
-from deltaglider_proxy.s3.protocol.checksums import Checked, Expected, parse_expected
+from deltaglider_proxy.s3.protocol.checksums import Checked, Expected, UploadChecksum, parse_expected
 from deltaglider_proxy.s3.protocol.chunked import Decoder, Framing, parse_framing
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 
@@ -14,11 +14,14 @@ _BATCH = 512 << 10
 """Signed chunks are hashed in a thread, in batches of this size."""
 
 
-def upload_body(call: Call) -> Body:
-    """Raises MissingContentLength, EntityTooLarge, and what bad headers raise, before a byte is read."""
+def upload_body(call: Call, upload: UploadChecksum | None = None) -> Body:
+    """`upload`: whose part it is, if that has checksums.
+
+    Raises MissingContentLength, EntityTooLarge, and what bad headers raise, before a byte is read.
+    """
     headers = call.request.headers
     framing = _framing(call)
-    expected = parse_expected(headers)
+    expected = parse_expected(headers).of_part(upload)
     size = framing.length if framing is not None else call.body.length
     if size is None and b"transfer-encoding" not in headers:
         raise S3Error(Code.MissingContentLength)
@@ -41,6 +44,15 @@ def upload_body(call: Call) -> Body:
         _checksum(claimed) if claimed is not None else None,
         trailing=claimed is None and expected.algorithm is not None,
     )
+
+
+async def before_asking(call: Call) -> None:
+    """A client that waits to be asked for its body hears first that there is no bucket for it. Raises NoSuchBucket.
+
+    Others send at once, and storing tells them; for them a question to the storage would be wasted.
+    """
+    if call.body.waits:
+        await call.store.head_bucket(call.bucket)
 
 
 def _framing(call: Call) -> Framing | None:

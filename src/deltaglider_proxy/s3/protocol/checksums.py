@@ -10,7 +10,7 @@ import hmac
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 from deltaglider_proxy.s3.protocol.request import Headers
@@ -39,7 +39,9 @@ class Expected:
     algorithm: str | None = None
     """Of the checksum to keep."""
     value: bytes | None = None
-    """The checksum from the head; None if it comes as a trailer."""
+    """The checksum from the head; None if it comes as a trailer, or not at all."""
+    computed: bool = False
+    """The client sends no checksum: the one that is computed here is kept."""
 
     @property
     def digests(self) -> frozenset[str]:
@@ -73,16 +75,15 @@ class Expected:
         if self.algorithm is None:
             return None
         computed = digests[self.algorithm.lower()]
-        value = self.value
+        value = computed if self.computed else self.value
         if value is None:
             name = _header_name(self.algorithm)
             if name not in trailers:
                 raise S3Error(Code.InvalidRequest, f"The trailer {name} was announced and did not come.")
-            value = _decode(name, trailers[name], self.algorithm)
+            value = _decode(f"{name} trailing", trailers[name], self.algorithm)
         if not hmac.compare_digest(value, computed):
             raise S3Error(Code.BadDigest, f"The {self.algorithm} you specified did not match the calculated checksum.")
         return Checked(self.algorithm, b64encode(computed).decode())
-
 
     @property
     def claimed(self) -> Checked | None:
@@ -91,8 +92,43 @@ class Expected:
             return None
         return Checked(self.algorithm, b64encode(self.value).decode())
 
+    def of_part(self, upload: "UploadChecksum | None") -> "Expected":
+        """The same for a part of an upload. Raises InvalidRequest for another algorithm than the upload's.
+
+        A checksum of the full object needs one of each part, and whose it is does not matter: it is computed if none
+        was sent. A composite one is of checksums that the client knows, because it has to name them in the end.
+        """
+        if upload is None or self.algorithm == upload.algorithm:
+            return self
+        if self.algorithm is None and upload.type == "FULL_OBJECT":
+            return replace(self, algorithm=upload.algorithm, computed=True)
+        sent = self.algorithm.lower() if self.algorithm is not None else "null"
+        raise S3Error(
+            Code.InvalidRequest,
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.algorithm.lower()}, actual checksum "
+            f"Type: {sent}",
+        )
+
 
 _NOTHING = Expected()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadChecksum:
+    """What a multipart upload was begun with."""
+
+    algorithm: str
+    type: str
+    """`FULL_OBJECT` or `COMPOSITE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeChecksum:
+    """What the end of an upload says of the object: algorithm, value in base64, and the number of parts if given."""
+
+    algorithm: str
+    value: str
+    parts: int | None
 
 
 def parse_expected(headers: Headers, *, values_count: bool = True) -> Expected:
@@ -149,14 +185,20 @@ def _payload_sha256(headers: Headers) -> bytes | None:
     return bytes.fromhex(text.decode())
 
 
-def _value(headers: Headers) -> tuple[str, bytes] | None:
+def _value_headers(headers: Headers) -> list[bytes]:
+    """None or one."""
     names = [name for name in headers if name.startswith(_PREFIX) and name not in _NOT_VALUES]
-    if not names:
-        return None
     if len(names) > 1:
         raise S3Error(
             Code.InvalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
         )
+    return names
+
+
+def _value(headers: Headers) -> tuple[str, bytes] | None:
+    names = _value_headers(headers)
+    if not names:
+        return None
     name = names[0].decode("latin-1")
     algorithm = parse_algorithm(name.removeprefix("x-amz-checksum-"))
     return algorithm, _decode(name, headers[names[0]].decode("latin-1"), algorithm)
@@ -186,35 +228,83 @@ def _header_name(algorithm: str) -> str:
 
 
 def _decode(name: str, text: str, algorithm: str) -> bytes:
-    try:
-        value = b64decode(text, validate=True)
-    except ValueError:
-        value = b""
-    if len(value) != SIZES[algorithm]:
+    value = _decoded(algorithm, text)
+    if value is None:
         raise S3Error(Code.InvalidRequest, f"Value for {name} header is invalid.")
     return value
 
 
-def parse_upload_checksum(headers: Headers) -> tuple[str, str] | None:
-    """Algorithm and type (`FULL_OBJECT`, `COMPOSITE`) that a multipart upload is begun with; None: none was asked for.
+def _decoded(algorithm: str, text: str) -> bytes | None:
+    try:
+        value = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return value if len(value) == SIZES[algorithm] else None
 
-    Raises InvalidRequest, NotImplemented.
-    """
+
+def parse_upload_checksum(headers: Headers) -> UploadChecksum | None:
+    """None: none was asked for. Raises InvalidRequest, NotImplemented."""
     text = headers.get(b"x-amz-checksum-algorithm")
-    kind = headers.get(b"x-amz-checksum-type", b"").decode("latin-1").upper()
+    kind = parse_type(headers)
     if text is None:
-        if kind:
-            raise S3Error(Code.InvalidRequest, "x-amz-checksum-type needs x-amz-checksum-algorithm.")
+        if kind is not None:
+            raise S3Error(
+                Code.InvalidRequest,
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )
         return None
     algorithm = parse_algorithm(text.decode("latin-1"))
     kind = kind or ("FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE")
-    if kind not in ("FULL_OBJECT", "COMPOSITE"):
-        raise S3Error(Code.InvalidRequest, "x-amz-checksum-type must be FULL_OBJECT or COMPOSITE.")
     if (kind == "FULL_OBJECT" and algorithm in _COMPOSITE_ONLY) or (kind == "COMPOSITE" and algorithm == "CRC64NVME"):
         raise S3Error(
-            Code.InvalidRequest, f"The {kind} checksum type cannot be used with the {algorithm.lower()} algorithm."
+            Code.InvalidRequest,
+            f"The {kind} checksum type cannot be used with the {algorithm.lower()} checksum algorithm.",
         )
-    return algorithm, kind
+    return UploadChecksum(algorithm, kind)
+
+
+def parse_type(headers: Headers) -> str | None:
+    """`x-amz-checksum-type`. Raises InvalidRequest."""
+    text = headers.get(b"x-amz-checksum-type")
+    if text is None:
+        return None
+    kind = text.decode("latin-1").upper()
+    if kind not in ("FULL_OBJECT", "COMPOSITE"):
+        raise S3Error(Code.InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+    return kind
+
+
+def parse_whole_checksum(headers: Headers) -> WholeChecksum | None:
+    """Raises InvalidRequest, NotImplemented."""
+    names = _value_headers(headers)
+    if not names:
+        return None
+    name = names[0].decode("latin-1")
+    algorithm = parse_algorithm(name.removeprefix("x-amz-checksum-"))
+    value, dash, parts = headers[names[0]].decode("latin-1").partition("-")
+    if not is_checksum(algorithm, value) or (dash and not (parts.isascii() and parts.isdigit() and len(parts) <= 5)):
+        raise S3Error(Code.InvalidRequest, f"Value for {name} header is invalid.")
+    return WholeChecksum(algorithm, value, int(parts) if dash else None)
+
+
+def is_checksum(algorithm: str, text: str) -> bool:
+    """Whether it is base64 of as many bytes as the algorithm has."""
+    return _decoded(algorithm, text) is not None
+
+
+def check_object_size(headers: Headers, size: int) -> None:
+    """What the end of an upload says of the size of the object. Raises InvalidRequest."""
+    text = headers.get(b"x-amz-mp-object-size", b"%d" % size).decode("latin-1")
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise S3Error(Code.InvalidRequest, f"Value for x-amz-mp-object-size header is invalid: '{text[:32]}'")
+    if digits != text:
+        raise S3Error(Code.InvalidRequest, f"Value for x-amz-mp-object-size header is less than zero: '{text[:32]}'")
+    if text != str(size):
+        raise S3Error(
+            Code.InvalidRequest,
+            f"The provided 'x-amz-mp-object-size' header value {text[:32]} does not match what was computed: {size}",
+        )
 
 
 def composite_checksum(algorithm: str, parts: Sequence[str]) -> str:

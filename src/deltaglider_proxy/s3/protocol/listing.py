@@ -34,6 +34,8 @@ class ListQuery:
     start_after: str | None = None
     """V2, as given."""
     fetch_owner: bool = False
+    metadata: bool = False
+    """V2, an extension: show what is known of each object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def parse_objects_v2(parameters: Parameters) -> ListQuery:
         token=token,
         start_after=start_after,
         fetch_owner=parameters.get("fetch-owner", "").lower() == "true",
+        metadata=parameters.get("metadata", "").lower() == "true",
     )
 
 

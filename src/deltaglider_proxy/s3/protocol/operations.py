@@ -33,6 +33,14 @@ class BodyKind(Enum):
     FORM = "form"
 
 
+class Shows(Enum):
+    """What a plain read shows, which is all that strangers may ever ask for."""
+
+    OBJECT = "object"
+    NAMES = "names"
+    """Those that begin with the parameter `prefix`."""
+
+
 _SMALL = 64 << 10
 _DELETE_LIMIT = 2 << 20
 _COMPLETE_LIMIT = 4 << 20
@@ -57,6 +65,9 @@ class Operation:
     """The checksum headers are about the object that comes of it, not about the body."""
     source_action: Action | None = None
     """What the caller must be allowed to do with the object that `x-amz-copy-source` names."""
+    long: bool = False
+    """It may work for minutes, and clients know that its success may turn out to be an error."""
+    shows: Shows | None = None
     absent: Code | None = None
     """For configurations that no bucket has: the code that says so."""
     document: str = ""
@@ -67,6 +78,11 @@ class Operation:
             raise ValueError(f"operation {self.name}: an action is required")
         if (self.body is BodyKind.SMALL_XML) != (self.body_limit > 0):
             raise ValueError(f"operation {self.name}: body_limit goes with SMALL_XML, and only with it")
+
+    @property
+    def changes_objects(self) -> bool:
+        """It would change what a bucket holds."""
+        return self.action in ("write", "delete") or self.name == "DeleteBucket"
 
 
 _ACTION: Mapping[tuple[Level, str], Action] = {
@@ -111,8 +127,8 @@ _SERVICE = [
 ]
 
 _BUCKET = [
-    Operation("ListObjects", "GET", Level.BUCKET, "list", "list_objects"),
-    Operation("ListObjectsV2", "GET", Level.BUCKET, "list", "list_objects_v2", ("list-type",)),
+    Operation("ListObjects", "GET", Level.BUCKET, "list", "list_objects", shows=Shows.NAMES),
+    Operation("ListObjectsV2", "GET", Level.BUCKET, "list", "list_objects_v2", ("list-type",), shows=Shows.NAMES),
     Operation("ListObjectVersions", "GET", Level.BUCKET, "list", "list_object_versions", ("versions",)),
     Operation("ListMultipartUploads", "GET", Level.BUCKET, "list", "list_multipart_uploads", ("uploads",)),
     Operation("HeadBucket", "HEAD", Level.BUCKET, "list", "head_bucket"),
@@ -205,14 +221,24 @@ _BUCKET = [
 ]
 
 _OBJECT = [
-    Operation("GetObject", "GET", Level.OBJECT, "read", "get_object"),
-    Operation("HeadObject", "HEAD", Level.OBJECT, "read", "head_object"),
+    Operation("GetObject", "GET", Level.OBJECT, "read", "get_object", shows=Shows.OBJECT),
+    Operation("HeadObject", "HEAD", Level.OBJECT, "read", "head_object", shows=Shows.OBJECT),
     Operation("PutObject", "PUT", Level.OBJECT, "write", "put_object", body=_STREAM),
-    Operation("CopyObject", "PUT", Level.OBJECT, "write", "copy_object", (), _COPY, source_action="read"),
+    Operation("CopyObject", "PUT", Level.OBJECT, "write", "copy_object", (), _COPY, source_action="read", long=True),
     Operation("DeleteObject", "DELETE", Level.OBJECT, "delete", "delete_object"),
     Operation("CreateMultipartUpload", "POST", Level.OBJECT, "write", "create_multipart_upload", ("uploads",)),
     Operation("UploadPart", "PUT", Level.OBJECT, "write", "upload_part", _PART, (), _STREAM),
-    Operation("UploadPartCopy", "PUT", Level.OBJECT, "write", "upload_part_copy", _PART, _COPY, source_action="read"),
+    Operation(
+        "UploadPartCopy",
+        "PUT",
+        Level.OBJECT,
+        "write",
+        "upload_part_copy",
+        _PART,
+        _COPY,
+        source_action="read",
+        long=True,
+    ),
     Operation(
         "CompleteMultipartUpload",
         "POST",
@@ -224,6 +250,7 @@ _OBJECT = [
         _XML,
         _COMPLETE_LIMIT,
         checksum_of_result=True,
+        long=True,
     ),
     Operation("AbortMultipartUpload", "DELETE", Level.OBJECT, "delete", "abort_multipart_upload", ("uploadId",)),
     Operation("ListParts", "GET", Level.OBJECT, "read", "list_parts", ("uploadId",)),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from botocore.model import ListShape, Shape, StructureShape
 from lxml import etree
 
+from deltaglider_proxy.s3.protocol.checksums import SIZES, is_checksum
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 from deltaglider_proxy.s3.protocol.etags import unquote
 from deltaglider_proxy.s3.protocol.model import structure
@@ -41,8 +42,10 @@ class DeleteRequest:
 class PartItem:
     number: int
     etag: str
-    checksums: Mapping[str, str]
-    """Base64 by algorithm, e.g. `CRC32`."""
+    algorithm: str | None = None
+    """Of the checksum, if there is one; e.g. `CRC32`."""
+    checksum: str = ""
+    """Base64."""
 
 
 def parse_delete(body: bytes) -> DeleteRequest:
@@ -58,23 +61,36 @@ def parse_delete(body: bytes) -> DeleteRequest:
 
 
 def parse_complete_upload(body: bytes) -> tuple[PartItem, ...]:
-    """The parts in order. Raises InvalidPartOrder too."""
+    """The parts in order. Raises InvalidPartOrder, InvalidArgument, NotImplemented too."""
     parts = []
     for item in _structures(_parse(body, "CompletedMultipartUpload", "CompleteMultipartUpload"), "Parts"):
         number = item.get("PartNumber")
         if not isinstance(number, int) or not 1 <= number <= MAX_PARTS:
             raise S3Error(Code.MalformedXML, f"PartNumber must be from 1 to {MAX_PARTS}.")
-        checksums = {
-            name.removeprefix("Checksum"): value
-            for name, value in item.items()
-            if name.startswith("Checksum") and isinstance(value, str)
-        }
-        parts.append(PartItem(number, unquote(_text(item, "ETag")), checksums))
+        parts.append(PartItem(number, unquote(_text(item, "ETag")), *_checksum_of(item)))
     if not parts:
         raise S3Error(Code.MalformedXML, "A CompleteMultipartUpload must name at least one part.")
     if any(after.number <= before.number for before, after in pairwise(parts)):
         raise S3Error(Code.InvalidPartOrder)
     return tuple(parts)
+
+
+def _checksum_of(part: Mapping[str, Value]) -> tuple[str | None, str]:
+    found = {
+        name.removeprefix("Checksum"): value
+        for name, value in part.items()
+        if name.startswith("Checksum") and isinstance(value, str)
+    }
+    if unknown := found.keys() - SIZES.keys():
+        raise S3Error(Code.NotImplemented, f"The checksum algorithm {min(unknown)} is not implemented.")
+    if len(found) > 1 or not all(is_checksum(algorithm, value) for algorithm, value in found.items()):
+        said = "".join(f"{algorithm}:{value[:128]};" for algorithm, value in found.items())
+        raise S3Error(
+            Code.InvalidArgument,
+            "Invalid Base64 or multiple checksums present in request",
+            {"ArgumentName": "Checksum", "ArgumentValue": said},
+        )
+    return next(iter(found.items()), (None, ""))
 
 
 def parse_tagging(body: bytes, most: int = MAX_OBJECT_TAGS) -> dict[str, str]:

@@ -6,6 +6,7 @@ parser, which holds them to the AWS service model. Element order is that of the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from deltaglider_proxy.s3.protocol.dates import iso_date
@@ -131,7 +132,19 @@ def _prefixes(entries: Iterable[object], url_encoded: bool) -> str:
     )
 
 
-def _contents(entries: Iterable[ListedObject | str], url_encoded: bool, owner: str) -> str:
+def _user_metadata(items: Mapping[str, str] | None) -> str:
+    if items is None:
+        return ""
+    rows = "".join(f"<Key>{escape(name)}</Key><Value>{escape(value)}</Value>" for name, value in items.items())
+    return f"<UserMetadata><Items>{rows}</Items></UserMetadata>"
+
+
+def _contents(
+    entries: Iterable[ListedObject | str],
+    url_encoded: bool,
+    owner: str,
+    metadata: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> str:
     name = url_encode if url_encoded else escape
     rows = []
     for entry in entries:
@@ -147,7 +160,7 @@ def _contents(entries: Iterable[ListedObject | str], url_encoded: bool, owner: s
         rows.append(
             f"<Contents><Key>{name(entry.key)}</Key><LastModified>{iso_date(entry.modified)}</LastModified>"
             f"<ETag>&quot;{escape(entry.etag)}&quot;</ETag>{algorithm}<Size>{entry.size}</Size>{owner}{_STORAGE_CLASS}"
-            "</Contents>"
+            f"{_user_metadata(metadata.get(entry.key))}</Contents>"
         )
     return "".join(rows)
 
@@ -178,8 +191,14 @@ def list_objects(bucket: str, query: ListQuery, entries: Sequence[ListedObject |
     )
 
 
-def list_objects_v2(bucket: str, query: ListQuery, entries: Sequence[ListedObject | str], truncated: bool) -> bytes:
-    """`entries` are objects and common prefixes in byte order."""
+def list_objects_v2(
+    bucket: str,
+    query: ListQuery,
+    entries: Sequence[ListedObject | str],
+    truncated: bool,
+    metadata: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> bytes:
+    """`entries` are objects and common prefixes in byte order; `metadata` is by key, for objects that show it."""
     url = query.url_encoded
     token = encode_token(_last(entries)) if truncated and entries else None
     start_after = "" if query.start_after is None else f"<StartAfter>{_name(query.start_after, url)}</StartAfter>"
@@ -190,7 +209,7 @@ def list_objects_v2(bucket: str, query: ListQuery, entries: Sequence[ListedObjec
         f"{_optional('ContinuationToken', query.token)}{_optional('NextContinuationToken', token)}{start_after}"
         f"<KeyCount>{len(entries)}</KeyCount><MaxKeys>{query.limit}</MaxKeys>{_delimiter(query.delimiter, url)}"
         f"{_encoding(url)}<IsTruncated>{_boolean(truncated)}</IsTruncated>"
-        f"{_contents(entries, url, owner)}{_prefixes(entries, url)}",
+        f"{_contents(entries, url, owner, metadata)}{_prefixes(entries, url)}",
     )
 
 
