@@ -7,25 +7,26 @@ import pytest
 from deltaglider_proxy.storage.backend import Backend, Piece
 from deltaglider_proxy.storage.errors import BucketExists, BucketNotEmpty, NoSuchBucket
 from deltaglider_proxy.telemetry.clock import SystemClock
+from tests.support.storage.kinds import Kind
 from tests.support.storage.objects import BUCKET, keys, put
 
 
 async def test_created_listed_and_deleted(backend: Backend) -> None:
-    for name in ("zz", "aa", "a-b", "a.b"):
+    for name in ("zzz", "aaa", "a-b", "a.b"):
         await backend.create_bucket(name)
     found = await backend.buckets()
-    assert [info.name for info in found] == ["a-b", "a.b", "aa", BUCKET, "zz"]
+    assert [info.name for info in found] == ["a-b", "a.b", "aaa", BUCKET, "zzz"]
     for info in found:
         assert abs(info.created - SystemClock().now()) < 60
         assert await backend.bucket(info.name) == info
     with pytest.raises(BucketExists):
-        await backend.create_bucket("aa")
-    await backend.delete_bucket("aa", "")
+        await backend.create_bucket("aaa")
+    await backend.delete_bucket("aaa", "")
     with pytest.raises(NoSuchBucket):
-        await backend.bucket("aa")
+        await backend.bucket("aaa")
     with pytest.raises(NoSuchBucket):
-        await backend.delete_bucket("aa", "")
-    assert [info.name for info in await backend.buckets()] == ["a-b", "a.b", BUCKET, "zz"]
+        await backend.delete_bucket("aaa", "")
+    assert [info.name for info in await backend.buckets()] == ["a-b", "a.b", BUCKET, "zzz"]
 
 
 async def test_the_time_of_creation_stays(backend: Backend) -> None:
@@ -36,7 +37,9 @@ async def test_the_time_of_creation_stays(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("key", ["key", "a/b", "a//b", "..", "x" * 300, ".deltaglider/v2", ".deltaglider/v"])
-async def test_a_bucket_with_a_key_stays(backend: Backend, key: str) -> None:
+async def test_a_bucket_with_a_key_stays(backend: Backend, kind: Kind, key: str) -> None:
+    if not kind.holds(key):
+        return
     await put(backend, key)
     await put(backend, ".deltaglider/v1/refs/r")
     with pytest.raises(BucketNotEmpty) as caught:
@@ -51,8 +54,8 @@ async def test_nothing_is_disposable_by_default(backend: Backend) -> None:
         await backend.delete_bucket(BUCKET, "")
 
 
-async def test_a_bucket_goes_with_what_is_disposable(backend: Backend) -> None:
-    for key in (".deltaglider/v1/refs/r", ".deltaglider/v1//odd", ".deltaglider/v1/" + "x" * 300):
+async def test_a_bucket_goes_with_what_is_disposable(backend: Backend, kind: Kind) -> None:
+    for key in filter(kind.holds, (".deltaglider/v1/r", ".deltaglider/v1//odd", ".deltaglider/v1/" + "x" * 300)):
         await put(backend, key)
     await backend.delete_bucket(BUCKET, ".deltaglider/v1/")
     with pytest.raises(NoSuchBucket):

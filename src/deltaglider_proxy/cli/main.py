@@ -24,6 +24,8 @@ config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Chec
 app.add_typer(config_app, name="config")
 bucket_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look after what buckets hold.")
 app.add_typer(bucket_app, name="bucket")
+backend_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at where objects are stored.")
+app.add_typer(backend_app, name="backend")
 
 Config = Annotated[str | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to FILE instead of stdout.")]
@@ -147,6 +149,26 @@ def bucket_gc(
     assert isinstance(options, Options)
     assert now
     raise typer.Exit(run(config or options.config, buckets or [], as_json=as_json))
+
+
+@backend_app.command("check")
+def backend_check(
+    context: typer.Context,
+    backends: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="By default all services.")] = None,
+    buckets: Annotated[
+        list[str] | None, typer.Option("--bucket", "-b", metavar="BUCKET", help="Where to try it; by its real name.")
+    ] = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON on stdout.")] = False,
+) -> None:
+    """Try out what S3 services can do, with throw-away objects. Exit: 0 = tried, 1 = could not be tried, 6 = a bucket
+    must not hold deltas, or no such backend.
+    """
+    from deltaglider_proxy.cli.backend_check import run
+
+    options = context.obj
+    assert isinstance(options, Options)
+    raise typer.Exit(run(config or options.config, backends or [], buckets or [], as_json=as_json))
 
 
 @app.command("init")

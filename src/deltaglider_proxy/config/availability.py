@@ -6,11 +6,9 @@ its part is built.
 
 from collections.abc import Iterator
 
-from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.encryption import Encryption, Unencrypted
 from deltaglider_proxy.config.findings import Finding, Keys, error, warning
 from deltaglider_proxy.config.settings import Settings
-from deltaglider_proxy.config.storage import Storage
 
 
 def check(settings: Settings) -> Iterator[Finding]:
@@ -29,7 +27,6 @@ def check(settings: Settings) -> Iterator[Finding]:
     if advanced.tls is not None and advanced.tls.enabled:
         message = "this release does not serve HTTPS yet, and would serve without it"
         yield error(("advanced", "tls", "enabled"), message, "let a reverse proxy in front serve HTTPS")
-    yield from _check_storage(storage)
     idle: tuple[tuple[Keys, bool], ...] = (
         (("admission", "blocks"), any(block.action == "allow-anonymous" for block in settings.admission.blocks)),
         (("access", "iam_mode"), settings.access.iam_mode == "declarative"),
@@ -41,24 +38,3 @@ def check(settings: Settings) -> Iterator[Finding]:
     for keys, used in idle:
         if used:
             yield warning(keys, "is accepted, but this release does not act on it yet")
-
-
-def _check_storage(storage: Storage) -> Iterator[Finding]:
-    places: list[tuple[Keys, FilesystemBackend | S3Backend]] = [
-        (("storage", "backends", index), backend) for index, backend in enumerate(storage.backends)
-    ] or [(("storage", "backend"), storage.backend)]
-    for keys, backend in places:
-        if isinstance(backend, S3Backend):
-            yield warning(keys, "this release stores in directories only, and will not start with this")
-    for name, policy in storage.buckets.items():
-        keys = ("storage", "buckets", name)
-        if policy.replication_target_only:
-            place = (*keys, "replication_target_only")
-            yield error(place, "this release does not refuse clients here yet, and would let them write")
-        idle = (
-            ("public_prefixes", bool(policy.public_prefixes)),
-            ("legacy_layout", policy.legacy_layout),
-        )
-        for field, used in idle:
-            if used:
-                yield warning((*keys, field), "is accepted, but this release does not act on it yet")

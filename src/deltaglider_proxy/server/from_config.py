@@ -2,8 +2,11 @@
 
 import os
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_network
 from pathlib import Path
 
+from deltaglider_proxy.access.failure_limit import Limits
+from deltaglider_proxy.access.public import PublicPrefixes
 from deltaglider_proxy.config.auth_state import OpenAccess, SignedRequests, Undecided
 from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.load import LoadedConfig
@@ -13,8 +16,11 @@ from deltaglider_proxy.engine.model import BucketPolicy
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
-from deltaglider_proxy.server.settings import KeyPair, ServerSettings
-from deltaglider_proxy.server.storage import Directory, StorageSettings
+from deltaglider_proxy.server.settings import BootProbe, KeyPair, ServerSettings
+from deltaglider_proxy.server.storage import Directory, Service, StorageSettings
+from deltaglider_proxy.storage.backends.s3.settings import KeyPair as ServiceKeyPair
+from deltaglider_proxy.storage.backends.s3.settings import S3Settings as ServiceSettings
+from deltaglider_proxy.storage.backends.s3.settings import endpoint_of
 from deltaglider_proxy.storage.routing import Route
 from deltaglider_proxy.telemetry import log_filter
 from deltaglider_proxy.telemetry.logs import LogFormat
@@ -31,10 +37,11 @@ class CannotStart(Exception):
 def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     """Raises CannotStart."""
     settings, runtime = loaded.settings, loaded.runtime
-    advanced = settings.advanced
-    storage = _storage(loaded)
+    advanced, policies = settings.advanced, settings.storage.buckets
     cache_dir = Path(advanced.cache_dir).absolute()
     spool_dir = Path(runtime.spool_dir).absolute() if runtime.spool_dir else cache_dir / "spool"
+    run_dir = cache_dir / "run"
+    storage = _storage(loaded, run_dir)
     _check_apart(storage, (cache_dir, spool_dir))
     sources = loaded.log_sources
     resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
@@ -43,6 +50,7 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         port=advanced.listen_addr.port,
         workers=advanced.workers,
         storage=storage,
+        boot_probe=BootProbe(runtime.boot_backend_probe),
         key_pair=_key_pair(loaded),
         engine=_engine(loaded, cache_dir, spool_dir),
         s3=S3Settings(
@@ -51,7 +59,10 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
             cors_permissive=runtime.cors_permissive,
             virtual_host_domain=(advanced.virtual_host_domain or "").lower().encode(),
             max_concurrent_requests=runtime.max_concurrent_requests,
+            recursive_page=runtime.recursive_delete_page_size,
             idle_timeout=float(runtime.request_timeout_secs),
+            public=PublicPrefixes({name: policy.readable_prefixes for name, policy in policies.items()}),
+            closed=storage.names_of([name for name, policy in policies.items() if policy.replication_target_only]),
         ),
         ready=ReadySettings(
             timeout=float(runtime.ready_timeout_secs),
@@ -61,11 +72,18 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         log_filter=resolution.filter,
         log_warnings=resolution.warnings,
         log_format=LogFormat(runtime.log_format),
-        run_dir=cache_dir / "run",
+        run_dir=run_dir,
         cache_mb=advanced.cache_size_mb,
         metadata_cache_mb=advanced.metadata_cache_mb,
         clock_skew=float(runtime.clock_skew_seconds),
         replay_window=float(runtime.replay_window_secs),
+        failure_limits=Limits(
+            runtime.rate_limit_max_attempts,
+            float(runtime.rate_limit_window_secs),
+            float(runtime.rate_limit_lockout_secs),
+        ),
+        trust_proxy_headers=runtime.trust_proxy_headers,
+        trusted_proxies=tuple(ip_network(text, strict=False) for text in runtime.trusted_proxy_cidrs or ()),
         pool_threads=min(advanced.blocking_threads, _MOST_THREADS),
         shutdown_grace=float(runtime.shutdown_grace_secs),
         shutdown_drain=float(runtime.shutdown_drain_secs),
@@ -81,35 +99,49 @@ def package_version() -> str:
         return "unknown"
 
 
-def _storage(loaded: LoadedConfig) -> StorageSettings:
+def _storage(loaded: LoadedConfig, run_dir: Path) -> StorageSettings:
     section = loaded.settings.storage
     named: dict[str, FilesystemBackend | S3Backend] = {backend.name: backend for backend in section.backends}
     named = named or {SINGLETON: section.backend}
     default = section.default_backend or next(iter(named))
-    opened = tuple(_backend(name, backend, fsync=loaded.settings.advanced.fsync) for name, backend in named.items())
+    fsync = loaded.settings.advanced.fsync
+    backends = tuple(_backend(name, backend, run_dir, fsync=fsync) for name, backend in named.items())
     routes = {
         bucket: Route(policy.backend or default, policy.alias or bucket)
         for bucket, policy in section.buckets.items()
         if policy.backend or policy.alias
     }
-    return StorageSettings(opened, default, routes, tuple(section.buckets))
+    made = tuple(
+        bucket
+        for bucket, policy in section.buckets.items()
+        if isinstance(named[policy.backend or default], FilesystemBackend)
+    )
+    return StorageSettings(backends, default, routes, made)
 
 
-def _backend(name: str, backend: FilesystemBackend | S3Backend, *, fsync: bool) -> Directory:
+def _backend(name: str, backend: FilesystemBackend | S3Backend, run_dir: Path, *, fsync: bool) -> Directory | Service:
     match backend:
         case FilesystemBackend(path=path):
             return Directory(name, Path(path).absolute(), fsync)
-        case S3Backend():
-            raise CannotStart(f"backend {name!r}: this release stores on a filesystem only; set type: filesystem")
+        case S3Backend(access_key_id=key_id, secret_access_key=secret):
+            pair = ServiceKeyPair(key_id, secret.reveal()) if key_id and secret else None
+            settings = ServiceSettings(
+                run_dir / "locks", backend.endpoint, backend.region, backend.force_path_style, pair, backend.allow_local
+            )
+            try:
+                endpoint_of(settings)
+            except ValueError as error:
+                raise CannotStart(f"backend {name!r}: {error}") from error
+            return Service(name, settings)
 
 
 def _check_apart(storage: StorageSettings, own: tuple[Path, ...]) -> None:
     """No folder of one part inside that of another."""
-    for backend in storage.backends:
+    for backend in storage.directories:
         for directory in own:
             if directory == backend.path or backend.path in directory.parents:
                 raise CannotStart(f"{directory} lies inside the storage backend {backend.path}; set advanced.cache_dir")
-        for other in storage.backends:
+        for other in storage.directories:
             if other is not backend and (other.path == backend.path or backend.path in other.path.parents):
                 raise CannotStart(f"the backend {other.name!r} ({other.path}) lies inside the backend {backend.name!r}")
 
@@ -149,5 +181,9 @@ def _engine(loaded: LoadedConfig, cache_dir: Path, spool_dir: Path) -> EngineSet
 
 def _policy(policy: ConfiguredPolicy) -> BucketPolicy:
     return BucketPolicy(
-        policy.compression is not False, policy.max_delta_ratio, policy.deltaspace == "prefix", policy.quota_bytes
+        policy.compression is not False,
+        policy.max_delta_ratio,
+        policy.deltaspace == "prefix",
+        policy.quota_bytes,
+        policy.legacy_layout,
     )

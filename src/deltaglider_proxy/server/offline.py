@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from deltaglider_proxy.engine.context import Context, Events
 from deltaglider_proxy.engine.engine import Engine
+from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import claim, open_all
 from deltaglider_proxy.telemetry.clock import SystemClock
@@ -20,7 +21,7 @@ async def engine_alone(settings: ServerSettings) -> AsyncIterator[Engine]:
     clock = SystemClock()
     for directory in (settings.engine.cache_dir, settings.engine.spool_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backend = open_all(settings.storage, pool, clock)
+    backend = open_all(settings.storage, Services(settings, pool, clock).backends, pool, clock)
     engine = Engine(Context(backend, settings.engine, clock, pool, codecs, Events(), Background()))
     try:
         yield engine

@@ -4,6 +4,7 @@ Told to stop, it first says so (`/_/ready` is 503 while everything is still serv
 then lets requests finish.
 """
 
+import asyncio
 import functools
 import logging
 import os
@@ -22,13 +23,15 @@ from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
-from deltaglider_proxy.server.settings import ServerSettings
+from deltaglider_proxy.server.services import Services, forget_verdicts
+from deltaglider_proxy.server.settings import BootProbe, ServerSettings
 from deltaglider_proxy.server.storage import claim
 from deltaglider_proxy.server.worker import load
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.logs import Logs
+from deltaglider_proxy.telemetry.pool import Pool
 
 _cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
@@ -47,6 +50,8 @@ def run(loaded: LoadedConfig, *, verbose: bool) -> int:
         _check_port(settings)
         claimed = claim(settings.storage)
         _prepare(settings)
+        if settings.boot_probe is not BootProbe.OFF:
+            _boot(settings)
         _announce(settings, loaded.path)
     except (CannotStart, RootUnusable) as error:
         return _refuse(error)
@@ -81,8 +86,30 @@ def _prepare(settings: ServerSettings) -> None:
     for directory in (settings.engine.cache_dir, settings.engine.spool_dir, settings.run_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     quota.forget(settings.engine.cache_dir)
+    forget_verdicts(settings.run_dir, settings.storage.services)
     worker_slots.prepare(settings.run_dir, SystemClock().now())
     DrainFlag(settings.run_dir).lower()
+
+
+def _boot(settings: ServerSettings) -> None:
+    """Ask the services before anyone else does. Raises CannotStart if nothing could be stored anywhere."""
+    if not settings.storage.services:
+        return
+
+    async def ask() -> list[str]:
+        pool = Pool(1)
+        services = Services(settings, pool, SystemClock())
+        try:
+            return await services.boot()
+        finally:
+            await services.close()
+            pool.close()
+
+    away = asyncio.run(ask())
+    if settings.boot_probe is BootProbe.ENFORCE and len(away) == len(settings.storage.backends):
+        raise CannotStart(
+            f"no backend answers ({', '.join(away)}); set DGP_BOOT_BACKEND_PROBE=warn to start all the same"
+        )
 
 
 def _announce(settings: ServerSettings, path: Path | None) -> None:
@@ -92,7 +119,7 @@ def _announce(settings: ServerSettings, path: Path | None) -> None:
         version=settings.version,
         listen=f"{settings.host}:{settings.port}",
         workers=settings.workers,
-        backends=", ".join(f"{backend.name} ({backend.path})" for backend in settings.storage.backends),
+        backends=", ".join(f"{backend.name} ({backend.place})" for backend in settings.storage.backends),
         max_object_size=engine.max_object_size,
         max_delta_ratio=engine.max_delta_ratio,
         authentication="signature version 4" if settings.key_pair is not None else "none",

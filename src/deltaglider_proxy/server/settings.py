@@ -1,14 +1,27 @@
 """What the server process hands to its workers: everything that the layers need, and nothing of where it came from."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
+from deltaglider_proxy.access.client_address import Network
+from deltaglider_proxy.access.failure_limit import Limits
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.server.storage import StorageSettings
 from deltaglider_proxy.telemetry.log_filter import LogFilter
 from deltaglider_proxy.telemetry.logs import LogFormat
+
+
+class BootProbe(StrEnum):
+    """What is done about backends that do not answer at start."""
+
+    ENFORCE = "enforce"
+    """The server does not start if none does."""
+    WARN = "warn"
+    OFF = "off"
+    """They are not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,7 @@ class ServerSettings:
     port: int
     workers: int
     storage: StorageSettings
+    boot_probe: BootProbe
     key_pair: KeyPair | None
     """None: everyone is administrator."""
     engine: EngineSettings
@@ -39,6 +53,10 @@ class ServerSettings:
     metadata_cache_mb: int
     clock_skew: float = 300.0
     replay_window: float = 2.0
+    failure_limits: Limits = field(default_factory=Limits)
+    trust_proxy_headers: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
+    """Empty: whoever connects is one, if headers are trusted at all."""
     pool_threads: int = 16
     shutdown_grace: float = 25.0
     shutdown_drain: float = 3.0

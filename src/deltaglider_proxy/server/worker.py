@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 
 from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.client_address import ClientAddresses
+from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.identity import StaticCredentials
 from deltaglider_proxy.access.replay import ReplayWindow
 from deltaglider_proxy.engine import errors as engine_errors
@@ -29,6 +31,7 @@ from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.events import CountedEvents
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
+from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import open_all
 from deltaglider_proxy.telemetry.clock import SystemClock
@@ -116,7 +119,8 @@ class _Running:
         self._pool = Pool(settings.pool_threads, "files")
         self._codec_pool = Pool(ours.codec_slots, "codec")
         self._metrics = Metrics(settings.run_dir, clock, settings.version, settings.storage.type, ours.codec_slots)
-        backend = open_all(settings.storage, self._pool, clock)
+        self._services = Services(settings, self._pool, clock)
+        backend = open_all(settings.storage, self._services.backends, self._pool, clock)
         events = CountedEvents(self._metrics)
         self._context = Context(backend, ours, clock, self._pool, self._codec_pool, events, Background())
         self._engine = Engine(self._context)
@@ -124,7 +128,10 @@ class _Running:
         self._drain = DrainFlag(settings.run_dir)
         pair = settings.key_pair
         credentials = StaticCredentials(pair.access_key, pair.secret) if pair is not None else None
-        authenticator = Authenticator(credentials, settings.clock_skew, ReplayWindow(settings.replay_window))
+        self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
+        self._failures = FailureLimit(settings.run_dir / "failures", settings.failure_limits)
+        addresses = ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies)
+        authenticator = Authenticator(credentials, settings.clock_skew, self._replay, self._failures, addresses)
         s3 = replace(
             settings.s3, max_concurrent_requests=max(1, settings.s3.max_concurrent_requests // settings.workers)
         )
@@ -151,6 +158,7 @@ class _Running:
                     continue
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
+        running._crew.start(running._services.follow(leads=running._metrics.first_worker))
         running._crew.start(running._observe_cache())
         running._crew.start(running._follow_server())
         return running
@@ -159,6 +167,8 @@ class _Running:
         await self._crew.close()
         await self._engine.close()
         await self._context.backend.close()
+        self._replay.close()
+        self._failures.close()
         self._metrics.close()
         self._codec_pool.close()
         self._pool.close()

@@ -58,7 +58,8 @@ class Stored:
     """Names this generation, without quotes. Generations with different bytes have different ETags. Those with equal
     bytes and other metadata may share one, where ETags are digests of the bytes."""
     modified: float
-    """Seconds since the epoch, by the backend's clock."""
+    """Seconds since the epoch, by the backend's clock. What a change returns may differ by seconds from what a later
+    `head` says, where that would cost another request."""
     metadata: Metadata | None
     """None only in listings of a backend without `listing_has_metadata`."""
 

@@ -31,28 +31,40 @@ class HostLocks:
         self._here: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def hold(self, name: str, patience: float | None = None) -> AsyncIterator[None]:
-        """The block runs alone under this name. Raises TimeoutError after `patience` seconds of waiting."""
+    async def hold(self, name: str, patience: float | None = None, *, shared: bool = False) -> AsyncIterator[None]:
+        """The block runs alone under this name, or beside others that are `shared` too.
+
+        Raises TimeoutError after `patience` seconds of waiting.
+        """
+        if shared:
+            async with self._opened(name, patience, fcntl.F_RDLCK):
+                yield
+            return
         here = self._here.setdefault(name, asyncio.Lock())
-        place = xxhash.xxh3_64_intdigest(name.encode(errors="surrogatepass")) & _PLACES
         async with asyncio.timeout(patience):
             await here.acquire()
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                async with asyncio.timeout(patience):
-                    while not _claim(fd, place):  # noqa: ASYNC110 - it is another process that changes this
-                        await asyncio.sleep(_PAUSE)
+            async with self._opened(name, patience, fcntl.F_WRLCK):
                 yield
-            finally:
-                os.close(fd)
         finally:
             here.release()
 
+    @asynccontextmanager
+    async def _opened(self, name: str, patience: float | None, kind: int) -> AsyncIterator[None]:
+        place = xxhash.xxh3_64_intdigest(name.encode(errors="surrogatepass")) & _PLACES
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            async with asyncio.timeout(patience):
+                while not _claim(fd, place, kind):  # noqa: ASYNC110 - it is another process that changes this
+                    await asyncio.sleep(_PAUSE)
+            yield
+        finally:
+            os.close(fd)
 
-def _claim(fd: int, place: int) -> bool:
+
+def _claim(fd: int, place: int, kind: int) -> bool:
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, place, 1, 0))
     except BlockingIOError:
         return False
     return True

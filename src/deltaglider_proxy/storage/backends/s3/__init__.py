@@ -1,0 +1,1 @@
+"""Objects in a service that speaks S3."""

@@ -1,0 +1,391 @@
+"""Finding out what a service does, with throw-away objects below `.deltaglider/v1/probe/`.
+
+Each trial makes both sides of its claim happen: a condition that fails must be refused and change nothing, and one that
+holds must be let through. Only status codes and what is there afterwards decide. A trial that could not be made leaves
+its verdict at untested; nothing that is not about the bucket can make the probe fail.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from deltaglider_proxy.storage.backends.s3 import documents, listing
+from deltaglider_proxy.storage.backends.s3.answers import Answer, hidden_error
+from deltaglider_proxy.storage.backends.s3.client import CHUNK, Call, Client
+from deltaglider_proxy.storage.backends.s3.metadata import from_headers, to_headers
+from deltaglider_proxy.storage.backends.s3.service import Service
+from deltaglider_proxy.storage.backends.s3.streaming import StreamedPut
+from deltaglider_proxy.storage.backends.s3.turns import Turns
+from deltaglider_proxy.storage.backends.s3.uploads import SMALLEST_PART
+from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts
+from deltaglider_proxy.storage.errors import StorageError, Unavailable, Unsupported
+
+PLACE: Final = ".deltaglider/v1/probe/"
+_OURS: Final = ".deltaglider/"
+_WRONG: Final = '"00000000000000000000000000000000"'
+_SETTLE: Final = 0.5
+_ORDERED: Final = ("D", "d%2F+ &", "d-x", "d.x", "d/x", "d/y/z", "d0", "e\u0301", "é", "\U0001f600")
+_ODD: Final = {
+    "an object beside a folder of its name": ("odd/a", "odd/a/b"),
+    "a name that ends in /": ("odd/folder/",),
+    "//": ("odd//b",),
+    ".": ("odd/./b",),
+    "..": ("odd/x/../b",),
+    "control characters": ("odd/\x01\n",),
+    "a component of 300 bytes": ("odd/" + "n" * 300,),
+    "1024 bytes": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    bucket: str
+    verdicts: Verdicts
+    refused_keys: tuple[str, ...] = ()
+    """Kinds of keys that S3 allows and the service does not hold, in words."""
+    versioned: bool = False
+    """Whatever is overwritten or deleted stays as an old version, and is paid for."""
+    lifecycle: tuple[str, ...] = ()
+    """Rules of the bucket that touch what the proxy keeps for itself, in words: no deltas may be kept there."""
+    notes: tuple[str, ...] = ()
+    """What else was seen, and why trials could not be made."""
+
+
+async def probe(client: Client, bucket: str, patience: float = 30.0) -> Report:
+    """Takes about forty small requests; `patience` in seconds. Raises NoSuchBucket, Unavailable."""
+    service = Service(client, Turns(client.settings.lock_dir, patience), Verdicts())
+    await service.look_for(bucket)
+    trials = _Trials(service, bucket, f"{PLACE}{secrets.token_hex(16)}/")
+    try:
+        async with asyncio.timeout(patience):
+            await trials.all()
+    except TimeoutError:
+        trials.notes.append(f"the probe was ended after {patience:.0f} s")
+    finally:
+        await trials.clean_up()
+    return trials.report()
+
+
+@dataclass(slots=True)
+class _Trials:
+    service: Service
+    bucket: str
+    place: str
+    verdicts: Verdicts = field(default_factory=Verdicts)
+    refused: list[str] = field(default_factory=list)
+    lifecycle: list[str] = field(default_factory=list)
+    versioned: bool = False
+    notes: list[str] = field(default_factory=list)
+    made: set[str] = field(default_factory=set)
+    uploads: list[tuple[str, str]] = field(default_factory=list)
+
+    def report(self) -> Report:
+        return Report(
+            self.bucket,
+            self.verdicts,
+            tuple(self.refused),
+            self.versioned,
+            tuple(self.lifecycle),
+            tuple(self.notes),
+        )
+
+    async def all(self) -> None:
+        for name, trial in (
+            ("create_if_absent", self.create_if_absent),
+            ("replace_if_match", self.replace_if_match),
+            ("delete_if_match", self.delete_if_match),
+            ("complete_if_absent", self.complete_if_absent),
+            ("complete_if_match", self.complete_if_match),
+            ("copy", self.copy),
+            ("part_copy", self.part_copy),
+            ("streams", self.streams),
+            ("md5_etags", self.md5_etags),
+            ("byte_order", self.byte_order),
+            ("common_prefixes", self.common_prefixes),
+            ("odd_keys", self.odd_keys),
+        ):
+            await self.judge(name, trial)
+        for name, look in (("metadata", self.metadata), ("versioning", self.versions), ("lifecycle", self.rules)):
+            try:
+                await look()
+            except (StorageError, documents.Malformed) as error:
+                self.notes.append(f"{name}: {error}")
+
+    async def judge(self, name: str, trial: Callable[[], Awaitable[bool]]) -> None:
+        try:
+            verdict = Verdict.WORKS if await trial() else Verdict.LACKING
+        except (StorageError, documents.Malformed) as error:
+            verdict = Verdict.UNTESTED
+            self.notes.append(f"{name}: {error}")
+        self.verdicts = replace(self.verdicts, **{name: verdict})
+
+    async def create_if_absent(self) -> bool:
+        first = await self.put("create", b"1", {"if-none-match": "*"})
+        second = await self.put("create", b"2", {"if-none-match": "*"})
+        return first.good and _refused(second) and await self.holds("create", b"1")
+
+    async def replace_if_match(self) -> bool:
+        first = await self.stored("replace", b"1")
+        wrong = await self.put("replace", b"2", {"if-match": _WRONG})
+        if not _refused(wrong) or not await self.holds("replace", b"1"):
+            return False
+        right = await self.put("replace", b"3", {"if-match": f'"{first.etag}"'})
+        nothing = await self.put("nothing", b"4", {"if-match": f'"{first.etag}"'})
+        return (
+            right.good and await self.holds("replace", b"3") and not nothing.good and await self.holds("nothing", None)
+        )
+
+    async def delete_if_match(self) -> bool:
+        first = await self.stored("delete", b"1")
+        wrong = await self.send(Call("DELETE", self.bucket, self.place + "delete", headers={"if-match": _WRONG}))
+        if not _refused(wrong) or not await self.holds("delete", b"1"):
+            return False
+        headers = {"if-match": f'"{first.etag}"'}
+        right = await self.send(Call("DELETE", self.bucket, self.place + "delete", headers=headers))
+        return right.good and await self.holds("delete", None)
+
+    async def complete_if_absent(self) -> bool:
+        await self.stored("complete", b"1")
+        refused = await self.complete("complete", b"2", {"if-none-match": "*"})
+        if not _refused(refused) or not await self.holds("complete", b"1"):
+            return False
+        let_through = await self.complete("complete-new", b"3", {"if-none-match": "*"})
+        return _done(let_through) and await self.holds("complete-new", b"3")
+
+    async def complete_if_match(self) -> bool:
+        first = await self.stored("complete-match", b"1")
+        refused = await self.complete("complete-match", b"2", {"if-match": _WRONG})
+        if not _refused(refused) or not await self.holds("complete-match", b"1"):
+            return False
+        let_through = await self.complete("complete-match", b"3", {"if-match": f'"{first.etag}"'})
+        nothing = await self.complete("complete-nothing", b"4", {"if-match": f'"{first.etag}"'})
+        there = await self.holds("complete-match", b"3")
+        return _done(let_through) and there and not _done(nothing) and await self.holds("complete-nothing", None)
+
+    async def copy(self) -> bool:
+        source = await self.stored("copy", b"source", to_headers({"x-amz-meta-a": "1"}))
+        headers = {
+            **to_headers({"x-amz-meta-b": "2"}),
+            "x-amz-copy-source": f"/{self.bucket}/{self.place}copy",
+            "x-amz-metadata-directive": "REPLACE",
+        }
+        wrong = await self.put("copied", b"", {**headers, "x-amz-copy-source-if-match": _WRONG})
+        if not _refused(wrong) or not await self.holds("copied", None):
+            return False
+        right = await self.put("copied", b"", {**headers, "x-amz-copy-source-if-match": f'"{source.etag}"'})
+        if not _done(right) or not await self.holds("copied", b"source"):
+            return False
+        head = await self.send(Call("HEAD", self.bucket, self.place + "copied"))
+        return from_headers(head.headers) == {"x-amz-meta-b": "2"}
+
+    async def part_copy(self) -> bool:
+        """With a first part of the least size and a last one that is smaller."""
+        body = secrets.token_bytes(SMALLEST_PART + 1)
+        source = await self.stored("parts", body)
+        key = self.place + "joined"
+        upload = await self.begin(key)
+        headers = {"x-amz-copy-source": f"/{self.bucket}/{self.place}parts"}
+        etags = []
+        for number, span, tag in ((1, "0-9", _WRONG), (1, f"0-{SMALLEST_PART - 1}", ""), (2, "7-9", "")):
+            query = {"partNumber": str(number), "uploadId": upload}
+            match = {
+                "x-amz-copy-source-range": f"bytes={span}",
+                "x-amz-copy-source-if-match": tag or f'"{source.etag}"',
+            }
+            answer = await self.send(Call("PUT", self.bucket, key, query=query, headers={**headers, **match}))
+            if tag:
+                if not _refused(answer):
+                    return False
+                continue
+            if not _done(answer):
+                return False
+            etags.append(documents.etag(documents.required(documents.parse(answer.body), "ETag")))
+        done = await self.send(
+            Call("POST", self.bucket, key, query={"uploadId": upload}, body=documents.complete_upload(etags))
+        )
+        return _done(done) and await self.holds("joined", body[:SMALLEST_PART] + body[7:10])
+
+    async def streams(self) -> bool:
+        body = secrets.token_bytes(CHUNK + 3)
+        self.made |= {self.place + "streamed", self.place + "cut"}
+        whole = self.stream("streamed", len(body))
+        try:
+            await whole.feed(body[:CHUNK])
+            answer, _ = await whole.finish(body[CHUNK:])
+        finally:
+            await whole.cut()
+        if not answer.good or not await self.holds("streamed", body):
+            return False
+        cut = self.stream("cut", len(body))
+        try:
+            await cut.feed(body[:CHUNK])
+            await asyncio.sleep(_SETTLE)  # lets it arrive
+        finally:
+            await cut.cut()
+        await asyncio.sleep(_SETTLE)  # lets the service notice
+        return await self.holds("cut", None)
+
+    def stream(self, name: str, size: int) -> StreamedPut:
+        call = Call("PUT", self.bucket, self.place + name, headers={"content-type": "binary/octet-stream"})
+        return StreamedPut(self.service.client, call, size)
+
+    async def md5_etags(self) -> bool:
+        for body in (b"", b"etag", secrets.token_bytes(100)):
+            answer = await self.stored("etag", body)
+            if answer.etag != hashlib.md5(body, usedforsecurity=False).hexdigest():
+                return False
+        return True
+
+    async def byte_order(self) -> bool:
+        prefix = self.place + "order/"
+        for name in reversed(_ORDERED):
+            await self.stored("order/" + name, b"")
+        wanted = [prefix + name for name in _ORDERED]
+        for number in range(len(wanted)):
+            start = wanted[number - 1] if number else ""
+            raw = await listing.fetch(self.service, self.bucket, prefix, start, "", 1000)
+            if [listing.name(entry) for entry in raw.entries] != wanted[number:]:
+                return False
+        return True
+
+    async def common_prefixes(self) -> bool:
+        prefix = self.place + "rolled/"
+        for name in _ORDERED:
+            await self.stored("rolled/" + name, b"")
+        wanted = list(dict.fromkeys(prefix + ("d/" if name.startswith("d/") else name) for name in _ORDERED))
+        start = ""
+        for number in range(len(wanted)):
+            raw = await listing.fetch(self.service, self.bucket, prefix, start, "/", 1000)
+            if [listing.name(entry) for entry in raw.entries] != wanted[number:]:
+                return False
+            start = wanted[number] + (listing.LAST if wanted[number].endswith("/") else "")
+        for name in _ORDERED:
+            await self.send(Call("DELETE", self.bucket, prefix + name))
+        raw = await listing.fetch(self.service, self.bucket, prefix, "", "/", 1000)
+        return not raw.entries
+
+    async def odd_keys(self) -> bool:
+        """A key is refused also if it is taken for another one, which shows when that one is written behind it."""
+        kinds = {kind: names or ("odd/" + "y/" * ((1024 - len(self.place)) // 2 - 2),) for kind, names in _ODD.items()}
+        for names in kinds.values():
+            for name in names:
+                await self.put(name, name.encode())
+        await self.put("odd/b", b"")
+        for kind, names in kinds.items():
+            if not all([await self.holds(name, name.encode()) and await self.lists(name) for name in names]):
+                self.refused.append(kind)
+        return not self.refused
+
+    async def lists(self, name: str) -> bool:
+        try:
+            raw = await listing.fetch(self.service, self.bucket, self.place + name, "", "", 1)
+        except Unsupported:
+            return False
+        return [listing.name(entry) for entry in raw.entries] == [self.place + name]
+
+    async def metadata(self) -> None:
+        full = {f"x-amz-meta-{number}": "v" * 400 for number in range(5)}
+        answer = await self.put("metadata", b"", to_headers({"x-amz-meta-full": "v" * 1400}))
+        most = await self.put("metadata-most", b"", {"content-type": "binary/octet-stream", **full})
+        if not answer.good:
+            self.notes.append("metadata: 1.5 KB beside an object are refused")
+        elif not most.good:
+            self.notes.append("metadata: 2 KB beside an object, which S3 allows, are refused")
+
+    async def versions(self) -> None:
+        answer = await self.send(Call("GET", self.bucket, query={"versioning": ""}))
+        if answer.good:
+            self.versioned = documents.text(documents.parse(answer.body), "Status") == "Enabled"
+        else:
+            self.notes.append(f"versioning: {answer.status} {answer.code}")
+
+    async def rules(self) -> None:
+        answer = await self.send(Call("GET", self.bucket, query={"lifecycle": ""}))
+        if answer.good:
+            self.lifecycle.extend(touching_rules(answer.body))
+        elif answer.code != "NoSuchLifecycleConfiguration":
+            self.notes.append(f"lifecycle: {answer.status} {answer.code}; look at the rules of the bucket yourself")
+
+    async def put(self, name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        key = self.place + name
+        self.made.add(key)
+        headers = {"content-type": "binary/octet-stream", **(headers or {})}
+        return await self.send(Call("PUT", self.bucket, key, headers=headers, body=body, checked=bool(body)))
+
+    async def stored(self, name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        answer = await self.put(name, body, headers)
+        if not answer.good:
+            raise Unavailable(f"a plain PutObject was refused: {answer.status} {answer.code}")
+        return answer
+
+    async def holds(self, name: str, body: bytes | None) -> bool:
+        answer = await self.send(Call("GET", self.bucket, self.place + name))
+        return answer.status == 404 if body is None else answer.good and answer.body == body
+
+    async def begin(self, key: str) -> str:
+        self.made.add(key)
+        answer = await self.send(Call("POST", self.bucket, key, query={"uploads": ""}))
+        if not answer.good:
+            raise Unavailable(f"no upload can be begun: {answer.status} {answer.code}")
+        upload = documents.required(documents.parse(answer.body), "UploadId")
+        self.uploads.append((key, upload))
+        return upload
+
+    async def complete(self, name: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        key = self.place + name
+        upload = await self.begin(key)
+        query = {"partNumber": "1", "uploadId": upload}
+        part = await self.send(Call("PUT", self.bucket, key, query=query, body=body))
+        document = documents.complete_upload([part.etag])
+        return await self.send(
+            Call("POST", self.bucket, key, query={"uploadId": upload}, headers=headers, body=document)
+        )
+
+    async def send(self, call: Call) -> Answer:
+        """Names are used by this probe alone, so any request may be repeated; 501 and the like are answers."""
+        return await self.service.client.send(call, mutation=False)
+
+    async def clean_up(self) -> None:
+        """What cannot be removed is said, and found by whoever lists the place."""
+        try:
+            for key, upload in self.uploads:
+                await self.send(Call("DELETE", self.bucket, key, query={"uploadId": upload}))
+            for key in sorted(self.made, reverse=True):
+                await self.send(Call("DELETE", self.bucket, key))
+        except StorageError as error:
+            self.notes.append(f"not all of {self.place} was removed: {error}")
+
+
+def touching_rules(body: bytes) -> list[str]:
+    """Rules of a lifecycle configuration that expire or move objects below `.deltaglider/`. Raises Malformed."""
+    found = []
+    for rule in documents.children(documents.parse(body), "Rule"):
+        if documents.text(rule, "Status") != "Enabled":
+            continue
+        prefix = documents.text(rule, "Prefix") or ""
+        for chosen in documents.children(rule, "Filter"):
+            prefix = documents.text(chosen, "Prefix") or prefix
+            for both in documents.children(chosen, "And"):
+                prefix = documents.text(both, "Prefix") or prefix
+        acts = [
+            name
+            for name in ("Expiration", "Transition", "NoncurrentVersionExpiration", "NoncurrentVersionTransition")
+            if next(documents.children(rule, name), None) is not None
+        ]
+        if acts and (prefix.startswith(_OURS) or _OURS.startswith(prefix)):
+            found.append(
+                f"rule {documents.text(rule, 'ID') or 'without an id'!r} ({', '.join(acts)}) applies to {_OURS}"
+            )
+    return found
+
+
+def _refused(answer: Answer) -> bool:
+    """As a condition that does not hold is refused, not as an unknown feature is."""
+    return answer.status == 412 or answer.code in ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+def _done(answer: Answer) -> bool:
+    return answer.good and hidden_error(answer, "probe", mutation=False) is None

@@ -1,0 +1,76 @@
+"""`backend check` against a service, as an operator calls it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deltaglider_proxy.cli.exit_codes import ExitCode
+from deltaglider_proxy.cli.main import run
+from tests.support.storage.services.service import Service
+from tests.support.storage.services.versitygw import versitygw
+
+_CONFIG = """\
+storage:
+  backends:
+    - {{name: near, type: filesystem, path: {root}/near}}
+    - name: far
+      type: s3
+      endpoint: {endpoint}
+      access_key_id: {key}
+      secret_access_key: {secret}
+      allow_local: true
+access: {{access_key_id: DGPTESTACCESSKEY0000, secret_access_key: test-secret-key-of-forty-characters-0000}}
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with versitygw(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def config(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    text = _CONFIG.format(root=tmp_path, endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_table(service: Service, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = service.new_bucket()
+    assert run(["backend", "check", "--bucket", bucket, "-c", config]) == ExitCode.OK
+    shown = capsys.readouterr()
+    assert f"far: bucket {bucket}" in shown.out
+    assert "create if absent" in shown.out
+    assert "keys that S3 allows and this service refuses" in shown.err
+
+
+def test_json(service: Service, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = service.new_bucket()
+    assert run(["backend", "check", "far", "--json", "-b", bucket, "-b", "not-there", "-c", config]) == ExitCode.FAILED
+    found, missing = json.loads(capsys.readouterr().out)
+    assert (found["backend"], found["bucket"], found["ok"], found["compare_and_swap"]) == ("far", bucket, True, True)
+    assert found["verdicts"]["odd_keys"]["verdict"] == "lacking"
+    assert (missing["ok"], missing["error"]) == (False, "there is no such bucket")
+
+
+def test_a_backend_that_is_not_configured(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backend", "check", "further", "-c", config]) == ExitCode.REJECTED
+    assert "further" in capsys.readouterr().err
+
+
+def test_folders_need_no_trial(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backend", "check", "near", "-c", config]) == ExitCode.OK
+    assert "nothing to try" in capsys.readouterr().err
+
+
+def test_the_secret_is_never_shown(service: Service, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(config).write_text(Path(config).read_text().replace(service.access_key, "wrong-key"))
+    assert run(["backend", "check", "-c", config]) == ExitCode.FAILED
+    shown = capsys.readouterr()
+    assert "list the buckets" in shown.err
+    assert service.secret_key not in shown.err + shown.out

@@ -1,0 +1,188 @@
+"""What answers of a service mean, by status and code."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from deltaglider_proxy.storage.backends.s3.addresses import AddressRefused, check, check_literal
+from deltaglider_proxy.storage.backends.s3.answers import Answer, Busy, hidden_error, md5_of, meaning
+from deltaglider_proxy.storage.backends.s3.client import lost
+from deltaglider_proxy.storage.backends.s3.documents import Malformed, complete_upload, error_of, parse, timestamp
+from deltaglider_proxy.storage.backends.s3.probe import touching_rules
+from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_of
+from deltaglider_proxy.storage.errors import (
+    BucketExists,
+    ConditionFailed,
+    DiskFull,
+    KeyRejected,
+    MetadataTooLarge,
+    NoSuchBucket,
+    NoSuchKey,
+    StorageError,
+    Unavailable,
+    Uncertain,
+    Unsupported,
+)
+
+MD5 = "0" * 32
+
+
+def answer(status: int, code: str = "") -> Answer:
+    return Answer(status, {}, f"<Error><Code>{code}</Code><Message>m</Message></Error>".encode() if code else b"")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "read", "changed"),
+    [
+        (404, "NoSuchKey", NoSuchKey, NoSuchKey),
+        (404, "NoSuchBucket", NoSuchBucket, NoSuchBucket),
+        (412, "", ConditionFailed, ConditionFailed),
+        (412, "PreconditionFailed", ConditionFailed, ConditionFailed),
+        (409, "ConditionalRequestConflict", ConditionFailed, ConditionFailed),
+        (409, "BucketAlreadyOwnedByYou", BucketExists, BucketExists),
+        (409, "OperationAborted", Busy, Busy),
+        (400, "MetadataTooLarge", MetadataTooLarge, MetadataTooLarge),
+        (400, "KeyTooLongError", KeyRejected, KeyRejected),
+        (400, "RequestTimeout", Busy, Busy),
+        (501, "", Unsupported, Unsupported),
+        (507, "", DiskFull, DiskFull),
+        (503, "", Busy, Busy),
+        (503, "SlowDown", Busy, Busy),
+        (429, "", Busy, Busy),
+        (500, "", Busy, Uncertain),
+        (500, "InternalError", Busy, Uncertain),
+        (502, "", Busy, Uncertain),
+        (504, "", Busy, Uncertain),
+        (403, "AccessDenied", Unavailable, Unavailable),
+        (301, "PermanentRedirect", Unavailable, Unavailable),
+        (400, "Whatever", Unavailable, Unavailable),
+    ],
+)
+def test_meaning(status: int, code: str, read: type[StorageError], changed: type[StorageError]) -> None:
+    assert type(meaning(answer(status, code), "GET x", mutation=False)) is read
+    assert type(meaning(answer(status, code), "PUT x", mutation=True)) is changed
+
+
+def test_a_message_is_never_looked_at() -> None:
+    body = b"<Error><Code>AccessDenied</Code><Message>SlowDown NoSuchKey</Message></Error>"
+    assert type(meaning(Answer(403, {}, body), "x", mutation=True)) is Unavailable
+
+
+def test_an_error_behind_a_200() -> None:
+    assert hidden_error(answer(200), "x", mutation=True) is None
+    assert isinstance(hidden_error(answer(200, "InternalError"), "x", mutation=True), Uncertain)
+    assert isinstance(hidden_error(answer(200, "SlowDown"), "x", mutation=True), Busy)
+    assert isinstance(hidden_error(answer(200, "PreconditionFailed"), "x", mutation=True), ConditionFailed)
+    assert isinstance(hidden_error(answer(200, "InternalError"), "x", mutation=False), Busy)
+
+
+def test_errors_of_connections() -> None:
+    assert isinstance(lost(aiohttp.ConnectionTimeoutError(), "x", mutation=True), Busy)
+    for error in (
+        aiohttp.ServerDisconnectedError(),
+        TimeoutError(),
+        ConnectionResetError(),
+        aiohttp.ClientPayloadError(),
+    ):
+        assert isinstance(lost(error, "x", mutation=True), Uncertain)
+        assert isinstance(lost(error, "x", mutation=False), Busy)
+    wrapped = aiohttp.ClientConnectionError("cannot connect")
+    wrapped.__cause__ = AddressRefused("not public")
+    refused = lost(wrapped, "x", mutation=True)
+    assert type(refused) is Unavailable
+    assert "not public" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("headers", "md5"),
+    [
+        ({"etag": f'"{MD5}"'}, MD5),
+        ({"etag": f'"{MD5}-3"'}, None),
+        ({"etag": '"whatever"'}, None),
+        ({"etag": f'"{MD5}"', "x-amz-server-side-encryption": "AES256"}, MD5),
+        ({"etag": f'"{MD5}"', "x-amz-server-side-encryption": "aws:kms"}, None),
+        ({"etag": f'"{MD5}"', "x-amz-server-side-encryption-customer-algorithm": "AES256"}, None),
+        ({}, None),
+    ],
+)
+def test_which_etags_are_digests(headers: dict[str, str], md5: str | None) -> None:
+    assert md5_of(headers) == md5
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.1", "127.0.0.1", "192.168.1.1", "169.254.1.1", "::1", "fd00::1", "fe80::1%eth0", "::ffff:10.0.0.1",
+     "64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0", "100.64.0.1", "224.0.0.1"],
+)  # fmt: skip
+def test_addresses_that_are_not_public(address: str) -> None:
+    with pytest.raises(AddressRefused, match="allow_local"):
+        check(address, "s3.example.com", allow_local=False)
+    check(address, "s3.example.com", allow_local=True)
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "100.100.100.200"])
+def test_metadata_services_are_never_storage(address: str) -> None:
+    for local in (True, False):
+        with pytest.raises(AddressRefused, match="metadata"):
+            check_literal(address, allow_local=local)
+
+
+def test_public_addresses_and_names_pass() -> None:
+    check("52.216.0.1", "s3.example.com", allow_local=False)
+    check("2600:1f00::1", "s3.example.com", allow_local=False)
+    check_literal("s3.example.com", allow_local=False)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region", "host", "secure"),
+    [
+        (None, "us-east-1", "s3.us-east-1.amazonaws.com", True),
+        (None, "cn-north-1", "s3.cn-north-1.amazonaws.com.cn", True),
+        ("http://localhost:9000", "x", "localhost:9000", False),
+        ("https://s3.example.com:443/", "x", "s3.example.com", True),
+        ("http://[::1]:80", "x", "[::1]", False),
+    ],
+)
+def test_endpoints(endpoint: str | None, region: str, host: str, secure: bool) -> None:
+    found = endpoint_of(S3Settings(Path(), endpoint, region))
+    assert (found.host, found.secure) == (host, secure)
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://x", "s3.example.com", "https://", "https://x/path", "https://u:p@x"])
+def test_what_is_no_endpoint(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="endpoint"):
+        endpoint_of(S3Settings(Path(), endpoint))
+
+
+def test_documents() -> None:
+    assert error_of(b"") == error_of(b"<html/>") == error_of(b"<Error") == error_of(b"no xml") == ("", "")
+    assert timestamp("2026-01-02T03:04:05.678Z") == timestamp("2026-01-02T03:04:05Z") == 1767323045.0
+    with pytest.raises(Malformed):
+        timestamp("yesterday")
+    with pytest.raises(Malformed):
+        parse(b"<a>")
+    entity = b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><a>&e;</a>'
+    assert parse(entity).text is None
+    assert parse(complete_upload(['a"<b'])) is not None
+
+
+def test_lifecycle_rules_that_touch_what_is_ours() -> None:
+    def rules(*bodies: str) -> list[str]:
+        return touching_rules(f"<LifecycleConfiguration>{''.join(bodies)}</LifecycleConfiguration>".encode())
+
+    def rule(where: str, status: str = "Enabled", act: str = "<Expiration><Days>1</Days></Expiration>") -> str:
+        return f"<Rule><ID>r</ID>{where}<Status>{status}</Status>{act}</Rule>"
+
+    assert rules() == rules(rule("<Filter><Prefix>logs/</Prefix></Filter>")) == []
+    assert rules(rule("", "Disabled")) == rules(rule("", act="<AbortIncompleteMultipartUpload/>")) == []
+    touching = (
+        "",
+        "<Prefix/>",
+        "<Filter/>",
+        "<Filter><Prefix>.delta</Prefix></Filter>",
+        "<Prefix>.deltaglider/v1/refs/</Prefix>",
+        "<Filter><And><Prefix>.d</Prefix><Tag/></And></Filter>",
+    )
+    for where in touching:
+        assert len(rules(rule(where))) == 1, where
