@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import signing
 from bench.signing import Endpoint
-from bench.throwaway import ACCESS_KEY, SECRET_KEY, START_SECONDS, free_port, throwaway_server
+from bench.throwaway import ACCESS_KEY, SECRET_KEY, START_SECONDS, ThrowawayServer, free_port, throwaway_server
 from bench.wire import Connection
 
 WORK = Path(__file__).parent / ".work"
@@ -24,6 +24,16 @@ _VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@latest"
 _INSTALL_SECONDS = 600
 
 BUCKET = "bench"
+
+_SERVICE = """\
+  backends:
+    - name: service
+      type: s3
+      endpoint: http://{host}
+      access_key_id: {access_key}
+      secret_access_key: {secret_key}
+      allow_local: true
+"""
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,21 @@ def versitygw() -> Iterator[Server]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+
+@contextmanager
+def in_front_of_a_service(
+    workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Server, ThrowawayServer]]:
+    """versitygw that holds nothing but the bucket `BUCKET`, and a server of ours that keeps everything in it.
+
+    What a service can do is found out in a bucket of it before the server answers, hence the bucket.
+    """
+    with versitygw() as service:
+        service.create_bucket(BUCKET)
+        storage = _SERVICE.format(host=service.endpoint.host, access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+        with throwaway_server(workers, settings, scratch(), storage) as server:
+            yield service, server
 
 
 def with_versitygw(stack: ExitStack, remarks: list[str]) -> Server | None:

@@ -22,9 +22,7 @@ START_SECONDS = 30.0
 
 _CONFIG = """\
 storage:
-  backend:
-    type: filesystem
-    path: {root}/data
+{storage}
 access:
   access_key_id: {access_key}
   secret_access_key: {secret_key}
@@ -32,6 +30,11 @@ advanced:
   listen_addr: 127.0.0.1:{port}
   max_object_size: 5368709120
   cache_dir: {root}/cache
+"""
+_DIRECTORY = """\
+  backend:
+    type: filesystem
+    path: {root}/data
 """
 
 
@@ -46,14 +49,17 @@ class Stored:
 class ThrowawayServer:
     """One server that can be stopped and started again on what it stored."""
 
-    def __init__(self, root: Path, workers: int, settings: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, workers: int, settings: Mapping[str, str], storage: str = _DIRECTORY) -> None:
         self.root = root
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.log = root / "server.log"
         (root / "data").mkdir()
         self._config = root / "deltaglider_proxy.yaml"
-        self._config.write_text(_CONFIG.format(root=root, port=self.port, access_key=ACCESS_KEY, secret_key=SECRET_KEY))
+        section = storage.format(root=root)
+        self._config.write_text(
+            _CONFIG.format(root=root, port=self.port, access_key=ACCESS_KEY, secret_key=SECRET_KEY, storage=section)
+        )
         # The operator's own settings would otherwise override the ones above.
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("DGP_") and name != "RUST_LOG"
@@ -120,14 +126,18 @@ class ThrowawayServer:
 
 @contextmanager
 def throwaway_server(
-    workers: int = 1, settings: Mapping[str, str] | None = None, place: Path | None = None
+    workers: int = 1,
+    settings: Mapping[str, str] | None = None,
+    place: Path | None = None,
+    storage: str = _DIRECTORY,
 ) -> Iterator[ThrowawayServer]:
     """`settings` are environment variables of the server, `place` is the folder that its own folder is made in.
 
+    `storage` is the section of that name in its configuration; `{root}` in it stands for the server's own folder.
     Whatever is raised in the block carries the end of the server's log as a note.
     """
     with tempfile.TemporaryDirectory(prefix="deltaglider-", dir=place or _place_with_attributes()) as name:
-        server = ThrowawayServer(Path(name), workers, settings or {})
+        server = ThrowawayServer(Path(name), workers, settings or {}, storage)
         try:
             server.start()
             yield server

@@ -1,10 +1,14 @@
 """The server in front of an S3 service that it did not make."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
 
+from tests.integration.expect import refused
 from tests.support.engine.bodies import edited, noise
 from tests.support.server import Server
 from tests.support.storage.services.service import Service
@@ -140,3 +144,51 @@ def test_buckets_on_both(s3: S3Client, service: Service, server: Server) -> None
     s3.delete_object(Bucket="other", Key="key")
     s3.delete_bucket(Bucket="other")
     assert "aliased" not in [bucket["Name"] for bucket in service.client().list_buckets()["Buckets"]]
+
+
+def test_a_service_that_is_away_takes_only_its_own_buckets(tmp_path: Path) -> None:
+    life = ExitStack()
+    with life:
+        service = life.enter_context(versitygw(tmp_path / "versitygw"))
+        storage = _STORAGE.format(endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+        with Server(tmp_path, storage=storage, environment={"DGP_REPLAY_WINDOW_SECS": "0"}) as server:
+            s3 = server.client()
+            s3.create_bucket(Bucket="away")
+            s3.put_object(Bucket="local", Key="key", Body=b"near")
+            assert buckets(s3) >= {"away", "local"}
+            life.close()
+            for _ in range(2):
+                with pytest.raises(s3.exceptions.ClientError, match="ServiceUnavailable"):
+                    s3.put_object(Bucket="away", Key="key", Body=b"x")
+            with pytest.raises(s3.exceptions.ClientError, match="backend 'far' of the bucket 'away'"):
+                s3.put_object(Bucket="away", Key="key", Body=b"x")
+            assert read(s3, "local", "key") == b"near"
+            assert buckets(s3) >= {"away", "local"}
+
+
+def test_without_any_backend_the_server_does_not_start(tmp_path: Path) -> None:
+    storage = "  s3: http://127.0.0.1:1\n  access_key_id: a\n  secret_access_key: b"
+    local = {"DGP_BACKEND_ALLOW_LOCAL": "true"}
+    code, log = Server(tmp_path, storage=storage, environment=local).refused_start()
+    assert (code, "no backend answers (default)" in log) == (1, True), log
+    environment = {**local, "DGP_BOOT_BACKEND_PROBE": "warn"}
+    with Server(tmp_path, storage=storage, environment=environment) as server, pytest.raises(ClientError) as caught:
+        server.client().list_buckets()
+    assert caught.value.response["Error"]["Code"] == "ServiceUnavailable"
+
+
+def buckets(client: S3Client) -> set[str]:
+    return {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+
+
+@pytest.mark.parametrize("key", ["a//b", "/a/b", "a/./b", "a/x/../b", "../a", "."])
+def test_a_key_that_the_service_takes_for_another_is_refused(s3: S3Client, key: str) -> None:
+    if "odd" not in buckets(s3):
+        s3.create_bucket(Bucket="odd")
+        s3.put_object(Bucket="odd", Key="a/b", Body=b"another")
+    with refused("InvalidArgument", 400):
+        s3.put_object(Bucket="odd", Key=key, Body=b"x")
+    with refused("NoSuchKey", 404):
+        s3.get_object(Bucket="odd", Key=key)
+    s3.delete_object(Bucket="odd", Key=key)
+    assert read(s3, "odd", "a/b") == b"another"

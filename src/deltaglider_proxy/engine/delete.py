@@ -2,6 +2,7 @@
 
 from deltaglider_proxy.engine import commit, errors, names
 from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.legacy import removal as legacy
 from deltaglider_proxy.engine.model import Precondition
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import IfMatch
@@ -13,6 +14,8 @@ async def delete(ctx: Context, bucket: str, key: str, precondition: Precondition
     """False if there was nothing. A lost answer is never followed by a second DELETE: it could hit a newer object."""
     storage_key = names.to_storage(key)
     try:
+        if ctx.settings.policy(bucket).legacy:
+            return await legacy.remove(ctx, bucket, key, precondition)
         if precondition is None:
             return await ctx.backend.delete(bucket, storage_key)
         for _ in range(_ATTEMPTS):

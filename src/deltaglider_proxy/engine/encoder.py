@@ -156,8 +156,8 @@ class Encoder:
             facts = self._opened.facts
             alignment = await ctx.codec_pool.run(windows.align, data, facts.index, facts.size)
             # A delta against damaged bytes would be lost with them, so kept pieces are checked each time.
-            await self._opened.recheck(alignment.ranges)
-            encoded = await ctx.codec_pool.run(frames.encode_block, data, alignment, facts.size, self._opened.read)
+            known = await self._opened.load(alignment.ranges)
+            encoded = await ctx.codec_pool.run(frames.encode_block, data, alignment, facts.size, lambda _: known)
         self._seconds += ctx.clock.monotonic() - began
         return encoded
 

@@ -26,6 +26,7 @@ from deltaglider_proxy.engine.put import Putter
 from deltaglider_proxy.engine.quota import Quotas
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
+from deltaglider_proxy.engine.tags import Tagged
 from deltaglider_proxy.engine.translate import translated
 from deltaglider_proxy.engine.usage import Usage
 
@@ -40,9 +41,10 @@ class Engine:
         self.collector = Collector(ctx)
         spool = Spool(settings.spool_dir)
         self._facts = Facts(ctx, settings.cache_dir / "facts.db", settings.metadata_cache_bytes, settings.index_bytes)
-        self._getter = Getter(ctx, self.cache, spool)
+        self._tagged = Tagged(ctx)
+        self._getter = Getter(ctx, self.cache, spool, self._tagged)
         self._quotas = Quotas(ctx, self._facts)
-        self._putter = Putter(ctx, self.cache, spool, self._quotas)
+        self._putter = Putter(ctx, self.cache, spool, self._quotas, self._tagged)
         self._copier = Copier(ctx, self._getter, self._putter)
         self._multipart = Multipart(ctx, self._getter, self._putter)
 
@@ -111,8 +113,7 @@ class Engine:
     @translated
     async def set_tags(self, bucket: str, key: str, tagging: Mapping[str, str]) -> None:
         info = await self._getter.head(bucket, key)
-        await tags.write(self.ctx, bucket, tags.place(info), tagging)
-        self._getter.tagged.note(bucket)
+        await self._tagged.write(bucket, tags.place(info), tagging)
 
     @translated
     async def create_upload(

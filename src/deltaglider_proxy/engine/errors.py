@@ -80,6 +80,14 @@ class Unavailable(EngineError):
     """The backend is busy or away; nothing happened; a later try may work."""
 
 
+class Away(Unavailable):
+    """The storage backend of the bucket cannot be reached; `backend` is its name."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"the storage backend {backend!r} cannot be reached")
+        self.backend = backend
+
+
 class Busy(EngineError):
     """No codec slot or spool room in time, for a request that cannot do without."""
 

@@ -40,9 +40,12 @@ class Facts:
         self._path = path
         self._database: sqlite3.Connection | None = None
 
-    async def complete(self, bucket: str, entries: Sequence[Stored]) -> list[Stored]:
-        """The entries with the metadata that a client's view of them needs; those gone meanwhile are left out."""
-        wanted = [e for e in entries if e.metadata is None and may_be_container(e.size)]
+    async def complete(self, bucket: str, entries: Sequence[Stored], *, every: bool = False) -> list[Stored]:
+        """The entries with the metadata that a client's view of them needs; those gone meanwhile are left out.
+
+        `every`: not only containers may need it.
+        """
+        wanted = [e for e in entries if e.metadata is None and (every or may_be_container(e.size))]
         if wanted:
             async with self._using:
                 known = await self._ctx.pool.run(self._recall, bucket, wanted)

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Protocol
 
 from deltaglider_proxy.engine import errors, marks, names, sides, tags
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import Decoder, Layout, read_layout
+from deltaglider_proxy.engine.legacy.opening import Legacy
 from deltaglider_proxy.engine.model import Kind, ObjectInfo
 from deltaglider_proxy.engine.reference_cache import ReferenceCache
 from deltaglider_proxy.engine.spool import Spool
@@ -15,16 +17,30 @@ from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Reader
 
 
+class Source(Protocol):
+    """What gives the logical bytes of an object that is not stored as it is."""
+
+    @property
+    def cache_hit(self) -> bool | None: ...
+
+    def chunks(self, start: int, stop: int, step: int) -> AsyncIterator[bytes | memoryview]: ...
+
+    async def close(self) -> None: ...
+
+
 class Getter:
     """Gives open objects and their descriptions."""
 
-    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool) -> None:
+    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool, tagged: Tagged) -> None:
         self._ctx = ctx
         self._cache = cache
         self._spool = spool
-        self.tagged = Tagged(ctx)
+        self._legacy = Legacy(ctx)
+        self._tagged = tagged
 
     async def head(self, bucket: str, key: str) -> ObjectInfo:
+        if self._ctx.settings.policy(bucket).legacy and (older := await self._legacy.head(bucket, key)) is not None:
+            return await self._with_tags(bucket, older)
         storage_key = names.to_storage(key)
         backend = self._ctx.backend
         try:
@@ -36,12 +52,14 @@ class Getter:
         return await self._with_tags(bucket, marks.describe(stored, key, side))
 
     async def _with_tags(self, bucket: str, info: ObjectInfo) -> ObjectInfo:
-        if not await self.tagged.any(bucket):
+        if not await self._tagged.any(bucket):
             return info
         counted = await tags.count(self._ctx, bucket, info)
         return replace(info, tag_count=counted) if counted else info
 
     async def open(self, bucket: str, key: str) -> "OpenObject":
+        if self._ctx.settings.policy(bucket).legacy and (older := await self._legacy.open(bucket, key)) is not None:
+            return OpenObject(self._ctx, older.reader, older.info, None, older.source)
         return await self.open_stored(bucket, names.to_storage(key))
 
     async def open_stored(self, bucket: str, storage_key: str) -> "OpenObject":
@@ -72,7 +90,7 @@ class OpenObject:
     """See `engine.api.OpenObject`."""
 
     def __init__(
-        self, ctx: Context, reader: Reader, info: ObjectInfo, layout: Layout | None, decoder: Decoder | None
+        self, ctx: Context, reader: Reader, info: ObjectInfo, layout: Layout | None, source: Source | None
     ) -> None:
         self._ctx = ctx
         self._streams = 0
@@ -80,10 +98,10 @@ class OpenObject:
         self.layout = layout
         """Of a container; None for an object that is stored as it is."""
         self.reader = reader
-        self._decoder = decoder
+        self._source = source
 
     def read_now(self, start: int, stop: int) -> bytes | None:
-        return self.reader.read_now(start, stop) if self._decoder is None else None
+        return self.reader.read_now(start, stop) if self._source is None else None
 
     @property
     def reference_names(self) -> set[str]:
@@ -92,19 +110,19 @@ class OpenObject:
     def stream(self, start: int, stop: int) -> AsyncIterator[bytes | memoryview]:
         step = self._ctx.streams.begin()
         self._streams += 1
-        source = self._decoder if self._decoder is not None else self.reader
+        source = self._source if self._source is not None else self.reader
         return translated_stream(source.chunks(start, stop, step))
 
     @property
     def cache_hit(self) -> bool | None:
-        return self._decoder.cache_hit if self._decoder is not None else None
+        return self._source.cache_hit if self._source is not None else None
 
     async def close(self) -> None:
         while self._streams:
             self._streams -= 1
             self._ctx.streams.end()
         try:
-            if self._decoder is not None:
-                await self._decoder.close()
+            if self._source is not None:
+                await self._source.close()
         finally:
             await self.reader.close()

@@ -4,10 +4,12 @@ are those of HEAD.
 
 import bisect
 from collections.abc import Sequence
+from functools import partial
 
 from deltaglider_proxy.engine import marks, names
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.facts import Facts
+from deltaglider_proxy.engine.legacy import listing as legacy
 from deltaglider_proxy.engine.model import Listing, ObjectInfo
 from deltaglider_proxy.storage.backend import Page, Stored
 
@@ -32,14 +34,11 @@ async def _page(
     ctx: Context, facts: Facts, bucket: str, prefix: str, after: str, limit: int, delimiter: str
 ) -> tuple[Listing, str]:
     """A page, and the name of its last entry, shown or not."""
-    visible = await ctx.backend.list(bucket, prefix, after, limit, delimiter, names.HIDDEN)
-    entries = list(visible.entries)
-    truncated = visible.truncated
-    if _may_hold_escaped(prefix, after, entries, truncated=truncated):
-        escaped = await _escaped(ctx, bucket, prefix, after, limit, delimiter)
-        entries = _merge(entries, escaped.entries)
-        truncated = truncated or escaped.truncated or len(entries) > limit
-        entries = entries[:limit]
+    if ctx.settings.policy(bucket).legacy:
+        query = legacy.Query(bucket, prefix, after, limit, delimiter)
+        return await legacy.list_objects(ctx, facts, partial(_stored, ctx, bucket), query)
+    page = await _stored(ctx, bucket, prefix, after, limit, delimiter)
+    entries = page.entries
     found = await facts.complete(bucket, [e for e in entries if isinstance(e, Stored)])
     described = {s.key: marks.describe(s, names.to_client(s.key) or "") for s in found}
     shown: list[ObjectInfo | str] = []
@@ -48,7 +47,20 @@ async def _page(
             shown.append(entry)
         elif entry.key in described:
             shown.append(described[entry.key])
-    return Listing(tuple(shown), truncated), _name(entries[-1]) if entries else after
+    return Listing(tuple(shown), page.truncated), _name(entries[-1]) if entries else after
+
+
+async def _stored(ctx: Context, bucket: str, prefix: str, after: str, limit: int, delimiter: str) -> Page:
+    """The same page as it is stored."""
+    visible = await ctx.backend.list(bucket, prefix, after, limit, delimiter, names.HIDDEN)
+    entries = list(visible.entries)
+    truncated = visible.truncated
+    if _may_hold_escaped(prefix, after, entries, truncated=truncated):
+        escaped = await _escaped(ctx, bucket, prefix, after, limit, delimiter)
+        entries = _merge(entries, escaped.entries)
+        truncated = truncated or escaped.truncated or len(entries) > limit
+        entries = entries[:limit]
+    return Page(tuple(entries), truncated)
 
 
 def _may_hold_escaped(prefix: str, after: str, entries: Sequence[Stored | str], *, truncated: bool) -> bool:

@@ -148,3 +148,5 @@ class BucketPolicy:
     """Deltaspaces are folders instead of families of names."""
     quota_bytes: int | None = None
     """Logical bytes that the bucket may hold; 0: nothing may be written."""
+    legacy: bool = False
+    """It may hold objects in the layout of earlier proxies, which are read and never written."""

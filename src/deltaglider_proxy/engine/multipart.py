@@ -60,6 +60,13 @@ def _raw(etag: str) -> bytes:
     return bytes.fromhex(etag) if _MD5.fullmatch(etag) else etag.encode()
 
 
+class _Refused(Exception):
+    """The client's condition does not hold. Wrapped, for NoSuchKey is also what a part that vanished raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 class _AlreadyDone(Exception):
     def __init__(self, info: ObjectInfo) -> None:
         self.info = info
@@ -137,6 +144,8 @@ class Multipart:
             info = await self._join(bucket, upload, chosen, checksum, precondition)
         except _AlreadyDone as done:
             info = done.info
+        except _Refused as refused:
+            raise refused.error from refused
         except (errors.InvalidPart, errors.NoSuchKey, errors.NoSuchUpload, storage.NoSuchKey) as error:
             # Another completion of this upload may have ended meanwhile, and its parts are gone.
             current = await commit.look(ctx, bucket, names.to_storage(key))
@@ -207,7 +216,10 @@ class Multipart:
             if current is not None and self._is_of(current, upload.upload_id):
                 raise _AlreadyDone(current)
             if precondition is not None:
-                precondition(current)
+                try:
+                    precondition(current)
+                except Exception as error:
+                    raise _Refused(error) from error
 
         target = Target(bucket, names.to_storage(upload.key), upload.attributes, unless_done, mark.object_id)
         encoded = any(self._is_encoded(part) for part in chosen)

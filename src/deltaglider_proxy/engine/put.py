@@ -25,6 +25,7 @@ from deltaglider_proxy.engine.quota import Quotas
 from deltaglider_proxy.engine.reference_cache import OpenReference, ReferenceCache
 from deltaglider_proxy.engine.references import Choice
 from deltaglider_proxy.engine.spool import Spool, SpoolFile
+from deltaglider_proxy.engine.tags import Tagged
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import ANY_SIZE, Condition, IfMatch, Metadata, Piece, Stored, Writer
 
@@ -62,11 +63,12 @@ class Target:
 class Putter:
     """Everything that turns bodies into objects."""
 
-    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool, quotas: Quotas) -> None:
+    def __init__(self, ctx: Context, cache: ReferenceCache, spool: Spool, quotas: Quotas, tagged: Tagged) -> None:
         self._ctx = ctx
         self._cache = cache
         self._spool = spool
         self._quotas = quotas
+        self._tagged = tagged
         self._promoting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._hinting: WeakValueDictionary[tuple[str, str], asyncio.Task[None]] = WeakValueDictionary()
         """Hints that are being written, so that an upload right behind the first one need not miss it."""
@@ -208,6 +210,9 @@ class Putter:
     async def _early_metadata(self, target: Target, body: Body) -> Metadata:
         """What can be said of a body that is still to come; what cannot, a side object will say."""
         mark = Mark(target.object_id, Kind.IDENTITY, checksum=body.claimed)
+        if names.to_client(target.storage_key) is None:
+            # Of two parts with one number the later counts, and a service may tell times by the second.
+            mark = replace(mark, modified_ms=round(self._ctx.clock.now() * 1000))
         if not body.trailing:
             return await self.metadata(target, mark)
         limit = self._ctx.backend.capabilities(target.bucket).max_metadata
@@ -341,12 +346,13 @@ class Putter:
     async def tag(self, target: Target) -> None:
         """Write the tags of an object that is about to be committed."""
         if target.attributes.tags:
-            await tags.write(self._ctx, target.bucket, tags.place_of(target.object_id), target.attributes.tags)
+            await self._tagged.write(target.bucket, tags.place_of(target.object_id), target.attributes.tags)
 
     async def metadata(self, target: Target, mark: Mark) -> Metadata:
         """What to store beside the bytes; what does not fit there is written to a side object first."""
         capabilities = self._ctx.backend.capabilities(target.bucket)
-        if mark.kind is Kind.IDENTITY and not capabilities.listing_has_metadata:
+        of_client = names.to_client(target.storage_key) is not None
+        if mark.kind is Kind.IDENTITY and of_client and not capabilities.listing_has_metadata:
             # A listing shows what the backend says of the bytes, so HEAD must say no more. The ETag of parts is kept.
             mark = replace(mark, size=None, modified_ms=None, etag=mark.etag if mark.part_sizes else None)
         side = names.random_id()

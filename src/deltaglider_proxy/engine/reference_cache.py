@@ -192,6 +192,42 @@ class OpenReference:
             self._forget(number)
         raise Corrupt("a kept piece of a reference is damaged each time it is read")
 
+    async def load(self, ranges: Sequence[tuple[int, int]]) -> bytearray:
+        """The bytes of ranges, joined, each piece checked as it is read. Raises Corrupt."""
+        for _ in (1, 2):
+            await self.ensure(ranges)
+            joined, damaged = await self._pool.run(self._read_checked, ranges)
+            if not damaged:
+                return joined
+            for number in damaged:
+                self._forget(number)
+        raise Corrupt("a kept piece of a reference is damaged each time it is read")
+
+    def _read_checked(self, ranges: Sequence[tuple[int, int]]) -> tuple[bytearray, set[int]]:
+        """The ranges, and the pieces among them whose digests are wrong."""
+        joined = bytearray(sum(length for _, length in ranges))
+        view, at = memoryview(joined), 0
+        damaged: set[int] = set()
+        for start, length in ranges:
+            for number in piece_numbers([(start, length)]):
+                low, high = number * PIECE, min((number + 1) * PIECE, self.facts.size)
+                first, last = max(start, low), min(start + length, high)
+                target = view[at : at + last - first]
+                at += last - first
+                try:
+                    if last - first == high - low:
+                        self._read_into(target, low)
+                        piece: memoryview | bytearray = target
+                    else:
+                        piece = self.read([(low, high - low)])
+                        target[:] = memoryview(piece)[first - low : last - low]
+                except Corrupt:
+                    damaged.add(number)
+                    continue
+                if digest(piece) != self.facts.pieces[number]:
+                    damaged.add(number)
+        return joined, damaged
+
     async def recheck(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Fetch anew what is damaged of the kept pieces of the ranges. Raises Corrupt."""
         for number in piece_numbers(ranges):
@@ -217,18 +253,22 @@ class OpenReference:
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> bytearray:
         """The bytes of ranges whose pieces were verified once, joined. Blocks: for the pool."""
-        place = self._reader.fileno()
-        source = self._entry.data if place is None else place
         joined = bytearray(sum(length for _, length in ranges))
         view, at = memoryview(joined), 0
         for start, length in ranges:
-            end = at + length
-            while at < end:
-                count = os.preadv(source, [view[at:end]], start + length - (end - at))
-                if count == 0:
-                    raise Corrupt("a reference is shorter than its facts say")
-                at += count
+            self._read_into(view[at : at + length], start)
+            at += length
         return joined
+
+    def _read_into(self, target: memoryview, start: int) -> None:
+        place = self._reader.fileno()
+        source = self._entry.data if place is None else place
+        at = 0
+        while at < len(target):
+            count = os.preadv(source, [target[at:]], start + at)
+            if count == 0:
+                raise Corrupt("a reference is shorter than its facts say")
+            at += count
 
     async def close(self) -> None:
         self._entry.close()

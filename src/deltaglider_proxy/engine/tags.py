@@ -60,9 +60,14 @@ class Tagged:
             self._known[bucket] = (now, found)
         return found
 
-    def note(self, bucket: str) -> None:
-        """This worker has just written tags."""
-        self._known[bucket] = (self._ctx.clock.monotonic(), True)
+    async def write(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+        """Replace all tags at a place; none at all removes the object that holds them."""
+        if tags:
+            self._known[bucket] = (self._ctx.clock.monotonic(), True)
+            data = orjson.dumps(dict(tags))
+            await internal.put(self._ctx, bucket, key, data, {_COUNT: str(len(tags))})
+        else:
+            await internal.delete(self._ctx, bucket, key)
 
 
 async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
@@ -73,11 +78,3 @@ async def count(ctx: Context, bucket: str, info: ObjectInfo) -> int:
     except storage.NoSuchKey:
         return 0
     return int((stored.metadata or {}).get(_COUNT, "0"))
-
-
-async def write(ctx: Context, bucket: str, key: str, tags: Mapping[str, str]) -> None:
-    """Replace all tags at a place; none at all removes the object that holds them."""
-    if tags:
-        await internal.put(ctx, bucket, key, orjson.dumps(dict(tags)), {_COUNT: str(len(tags))})
-    else:
-        await internal.delete(ctx, bucket, key)

@@ -32,6 +32,8 @@ def translate(error: storage.StorageError) -> errors.EngineError:
             return errors.Corrupt(str(error))
         case storage.Unsupported():
             return errors.Unsupported(str(error))
+        case storage.Away():
+            return errors.Away(error.backend)
         case storage.Unavailable() | storage.Changed():
             return errors.Unavailable(str(error))
         case storage.Uncertain():

@@ -67,6 +67,9 @@ def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
             return S3Error(Code.InsufficientStorage)
         case engine.Busy():
             return S3Error(Code.SlowDown)
+        case engine.Away():
+            message = f"The storage backend {error.backend!r} of the bucket {bucket!r} cannot be reached. Try again."
+            return S3Error(Code.ServiceUnavailable, message)
         case engine.Unavailable():
             return S3Error(Code.ServiceUnavailable)
         case engine.QuotaExceeded():

@@ -126,7 +126,13 @@ def _backend(name: str, backend: FilesystemBackend | S3Backend, run_dir: Path, *
         case S3Backend(access_key_id=key_id, secret_access_key=secret):
             pair = ServiceKeyPair(key_id, secret.reveal()) if key_id and secret else None
             settings = ServiceSettings(
-                run_dir / "locks", backend.endpoint, backend.region, backend.force_path_style, pair, backend.allow_local
+                run_dir / "locks",
+                backend.endpoint,
+                backend.region,
+                backend.force_path_style,
+                pair,
+                backend.allow_local,
+                name=name,
             )
             try:
                 endpoint_of(settings)

@@ -49,6 +49,14 @@ class Unavailable(StorageError):
     """The backend refused or did not answer, and surely did nothing; trying again later may work."""
 
 
+class Away(Unavailable):
+    """The backend named `backend` cannot be reached at all; those of other buckets may."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(f"the storage backend {backend!r} cannot be reached")
+        self.backend = backend
+
+
 class Uncertain(StorageError):
     """The answer to a mutation was lost: it may have taken effect, or may still. Look; never repeat it blindly."""
 

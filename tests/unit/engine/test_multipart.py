@@ -206,3 +206,19 @@ def test_pages_of_uploads_add_up(wanted: list[str], prefix: str, delimiter: str,
 
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(check(directory))
+
+
+async def test_a_condition_that_fails_is_told_as_such(place: Place) -> None:
+    """A key that must be there and is not is no lost part."""
+    node = place.process()
+    upload = await node.engine.create_upload(BUCKET, "key", Attributes(), None, None)
+    part = await node.engine.put_part(BUCKET, "key", upload, 1, body(b"part"))
+
+    def must_exist(current: ObjectInfo | None) -> None:
+        if current is None:
+            raise errors.NoSuchKey("key")
+
+    with pytest.raises(errors.NoSuchKey):
+        await node.engine.complete_upload(BUCKET, "key", upload, [CompletedPart(1, part.etag)], must_exist)
+    await node.engine.complete_upload(BUCKET, "key", upload, [CompletedPart(1, part.etag)])
+    assert await node.read("key") == b"part"

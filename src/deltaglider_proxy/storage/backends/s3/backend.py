@@ -5,6 +5,7 @@ the most pessimistic ones everything still works on one host, only slower. See c
 for who waits for whom, writer.py for how bodies go up.
 """
 
+import re
 from collections.abc import Sequence
 
 from deltaglider_proxy.storage import keys
@@ -30,6 +31,7 @@ from deltaglider_proxy.storage.backends.s3.turns import Turns
 from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts
 from deltaglider_proxy.storage.errors import (
     ConditionFailed,
+    KeyRejected,
     NoSuchBucket,
     NoSuchKey,
     Unavailable,
@@ -37,6 +39,9 @@ from deltaglider_proxy.storage.errors import (
 )
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
+
+_PLAIN = re.compile(r"(?!\.{1,2}(?:/|$))[^/](?:(?!/\.{0,2}(?:/|$)).)*/?", re.DOTALL)
+"""Keys without empty, `.` and `..` components, but for a `/` at the end."""
 
 _CAPABILITIES = Capabilities(
     max_metadata=metadata_of.MAX, listing_has_metadata=False, late_metadata=writer.BUFFER, local=False
@@ -83,26 +88,26 @@ class S3Backend:
         await self._service.turns.alone(bucket, lambda: buckets.delete(self._service, bucket, disposable))
 
     async def head(self, bucket: str, key: str) -> Stored:
-        _check_readable(key)
+        self._check_readable(key)
         return await self._service.head(bucket, key)
 
     def head_now(self, _bucket: str, _key: str) -> Stored | None:
         return None
 
     async def open(self, bucket: str, key: str) -> Reader:
-        _check_readable(key)
+        self._check_readable(key)
         return await open_object(self._service, bucket, key)
 
     async def write(
         self, bucket: str, key: str, metadata: Metadata, size: int | None = None, *, conditional: bool = False
     ) -> writer.S3Writer:
         """`conditional`: the commit will name a condition, which a body of more than 8 MiB has to be prepared for."""
-        keys.check(key)
+        self._check(key)
         await self._service.require(bucket)
         return writer.S3Writer(self._service, bucket, key, metadata, size, conditional=conditional)
 
     async def delete(self, bucket: str, key: str, condition: IfMatch | None = None) -> bool:
-        if not keys.is_key(key):
+        if not keys.is_key(key) or not self._holds(key):
             check(condition, None)
             return False
         return await self._service.turns.change(bucket, key, lambda: self._delete(bucket, key, condition))
@@ -116,12 +121,12 @@ class S3Backend:
         condition: Condition = None,
         pin: IfMatch | None = None,
     ) -> Stored:
-        keys.check(key)
+        self._check(key)
         return await compose.compose(self._service, bucket, key, pieces, metadata, condition, pin)
 
     async def replace(self, bucket: str, key: str, data: bytes, metadata: Metadata, expected: Stored) -> Stored:
         """Keeps the storage class of the object, where that can be read at once."""
-        keys.check(key)
+        self._check(key)
         service = self._service
         if service.verdicts.replace_if_match is not Verdict.WORKS:
             raise Unsupported(f"{bucket}/{key[:200]!r}: the service cannot replace exactly one generation of an object")
@@ -172,7 +177,15 @@ class S3Backend:
             raise meaning(answer, call.subject, mutation=True)
         return True
 
+    def _check(self, key: str) -> None:
+        """Raises KeyRejected. Some services take `a//b` for `a/b`: then one would overwrite the other."""
+        keys.check(key)
+        if not self._holds(key):
+            raise KeyRejected(f"{key[:200]!r}: the service behind this bucket would take it for another key")
 
-def _check_readable(key: str) -> None:
-    if not keys.is_key(key):
-        raise NoSuchKey(key[:200])
+    def _check_readable(self, key: str) -> None:
+        if not keys.is_key(key) or not self._holds(key):
+            raise NoSuchKey(key[:200])
+
+    def _holds(self, key: str) -> bool:
+        return self._service.verdicts.odd_keys is Verdict.WORKS or _PLAIN.fullmatch(key) is not None

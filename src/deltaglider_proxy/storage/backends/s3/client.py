@@ -23,8 +23,9 @@ from aiohttp.connector import Connection
 from typing_extensions import override
 from yarl import URL
 
-from deltaglider_proxy.storage.backends.s3 import addresses, credentials
+from deltaglider_proxy.storage.backends.s3 import addresses, credentials, gate
 from deltaglider_proxy.storage.backends.s3.answers import Answer, Busy, meaning
+from deltaglider_proxy.storage.backends.s3.gate import Gate
 from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_of
 from deltaglider_proxy.storage.backends.s3.signing import (
     CHUNKED,
@@ -93,6 +94,7 @@ class Client:
         self._signer = Signer(settings.region)
         self._credentials = credentials.source_of(settings.key_pair, pool, clock)
         self._session: aiohttp.ClientSession | None = None
+        self._gate = Gate(settings.name, clock)
 
     async def send(self, call: Call, *, mutation: bool, deadline: float | None = None) -> Answer:
         """The answer, unless it says that nothing, or nobody knows what, was done.
@@ -128,7 +130,7 @@ class Client:
         connection. One attempt. An answer that is no success is raised as what it means; what goes wrong with the
         connection in the block, as Busy.
         """
-        with _translated(call.subject, mutation=False):
+        with _translated(call.subject, mutation=False), self._noted():
             async with asyncio.timeout(self.settings.deadline):
                 response = await self._request(call, EMPTY_SHA256, None, idle=True)
         try:
@@ -144,7 +146,7 @@ class Client:
         """Send a body that is produced meanwhile, signed in chunks, in one attempt; without a deadline, which is the
         caller's. All `pieces` but the last have CHUNK bytes. If it is cancelled, the connection is cut.
         """
-        with _translated(call.subject, mutation=True), _cut_on_error():
+        with _translated(call.subject, mutation=True), _cut_on_error(), self._noted():
             response = await self._request(call, CHUNKED, pieces, idle=False, size=size)
             try:
                 answer = Answer(response.status, response.headers, await _bounded(response, call.subject))
@@ -161,7 +163,7 @@ class Client:
     async def _attempt(self, call: Call, digests: tuple[str, str], end: float, *, mutation: bool) -> Answer:
         sha256, md5 = digests
         left = end - self.clock.monotonic()
-        with _translated(call.subject, mutation=mutation), _cut_on_error():
+        with _translated(call.subject, mutation=mutation), _cut_on_error(), self._noted():
             async with asyncio.timeout(left):
                 body = call.body if len(call.body) <= _IN_LINE else _sliced(call.body)
                 response = await self._request(call, sha256, body or None, idle=False, size=len(call.body), md5=md5)
@@ -176,6 +178,22 @@ class Client:
             if isinstance(error, Busy | Uncertain):
                 raise error
         return answer
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Around a request: whether the service can be reached. Raises Away if that is known."""
+        self._gate.check()
+        try:
+            yield
+        except aiohttp.ConnectionTimeoutError:
+            self._gate.failed(gate.UNREACHABLE)
+            raise
+        except aiohttp.ClientConnectorError:
+            self._gate.failed(gate.REFUSED)
+            raise
+        except TimeoutError:
+            self._gate.failed(gate.SILENT)
+            raise
 
     async def _request(
         self,
@@ -205,7 +223,7 @@ class Client:
             signed["content-length"] = str(size)
         url = URL(f"{self._endpoint.scheme}://{host}{encoded}" + (f"?{query}" if query else ""), encoded=True)
         settings = self.settings
-        return await self._opened().request(
+        response = await self._opened().request(
             call.method,
             url,
             headers=signed,
@@ -219,6 +237,8 @@ class Client:
                 sock_read=settings.idle_timeout if idle else None,
             ),
         )
+        self._gate.reached()
+        return response
 
     async def _framed(self, pieces: AsyncIterator[bytes], chunks: Chunks) -> AsyncIterator[bytes]:
         async for piece in pieces:

@@ -39,6 +39,8 @@ class S3Settings:
     below a quarter of the time that garbage collection waits."""
     idle_timeout: float = 30.0
     """Seconds that a streamed body may stand still."""
+    name: str = ""
+    """What the operator calls the backend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What earlier proxies and their client stored: read exactly, deleted, never written."""
