@@ -333,7 +333,6 @@ def test_a_file_that_says_nothing_about_access_is_warned_about(tmp_path: Path) -
         "admission: {blocks: [{name: a, action: deny}]}",
         "admission: {blocks: [{name: a, action: {type: reject, status: 403}}]}",
         "advanced: {tls: {enabled: true}}",
-        "storage: {buckets: {abc: {replication_target_only: true}}}",
     ],
 )
 def test_protection_that_this_release_lacks_is_refused_and_not_ignored(tmp_path: Path, text: str) -> None:
