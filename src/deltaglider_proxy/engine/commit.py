@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from deltaglider_proxy.engine import errors, marks, names
 from deltaglider_proxy.engine.context import Context
+from deltaglider_proxy.engine.legacy import resolve as legacy
 from deltaglider_proxy.engine.model import ObjectInfo, Precondition
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Condition, IfAbsent, IfMatch, Metadata, Stored, Writer
@@ -20,10 +21,18 @@ Check = Callable[[], Awaitable[None]]
 
 async def look(ctx: Context, bucket: str, storage_key: str) -> ObjectInfo | None:
     """What the key holds, without its side object; None for nothing."""
+    return (await _held(ctx, bucket, storage_key))[0]
+
+
+async def _held(ctx: Context, bucket: str, storage_key: str) -> tuple[ObjectInfo | None, Condition]:
+    """The same, and the storage condition that says that the key still does."""
+    if ctx.settings.policy(bucket).legacy and names.to_client(storage_key) is not None:
+        return await legacy.held(ctx, bucket, storage_key)
     try:
-        return marks.describe(await ctx.backend.head(bucket, storage_key), names.to_client(storage_key) or "")
+        stored = await ctx.backend.head(bucket, storage_key)
     except storage.NoSuchKey:
-        return None
+        return None, IfAbsent()
+    return marks.describe(stored, names.to_client(storage_key) or ""), IfMatch(stored.etag)
 
 
 async def conditionally(
@@ -41,10 +50,10 @@ async def conditionally(
     if precondition is None:
         return await change(None)
     for _ in range(_ATTEMPTS):
-        current = await look(ctx, bucket, storage_key)
+        current, unchanged = await _held(ctx, bucket, storage_key)
         precondition(current)
         try:
-            return await change(IfMatch(current.generation) if current is not None else IfAbsent())
+            return await change(unchanged)
         except storage.ConditionFailed:
             continue
     raise errors.PreconditionFailed("the object changes faster than its condition can be checked")

@@ -8,6 +8,8 @@ from deltaglider_proxy.engine.copy import Copier
 from deltaglider_proxy.engine.facts import Facts
 from deltaglider_proxy.engine.gc import Collector, Report
 from deltaglider_proxy.engine.get import Getter, OpenObject
+from deltaglider_proxy.engine.legacy import names as legacy_names
+from deltaglider_proxy.engine.legacy import reclaim
 from deltaglider_proxy.engine.model import (
     Attributes,
     Body,
@@ -67,6 +69,8 @@ class Engine:
             first = found.entries[0]
             key = first if isinstance(first, str) else first.key
             raise errors.BucketNotEmpty(key, len(await uploads.all_uploads(self.ctx, bucket)))
+        if self.ctx.settings.policy(bucket).legacy:
+            await reclaim.purge(self.ctx, self._facts, bucket)
         await self.ctx.backend.delete_bucket(bucket, names.INTERNAL)
 
     @translated
@@ -81,6 +85,7 @@ class Engine:
     async def put(
         self, bucket: str, key: str, body: Body, attributes: Attributes, precondition: Precondition | None = None
     ) -> ObjectInfo:
+        legacy_names.refuse(self.ctx, bucket, key)
         return await self._putter.put(bucket, key, body, attributes, precondition)
 
     @translated
@@ -93,6 +98,7 @@ class Engine:
         precondition: Precondition | None = None,
         checksum: ChecksumAlgorithm | None = None,
     ) -> ObjectInfo:
+        legacy_names.refuse(self.ctx, *target)
         return await self._copier.copy(source, target, attributes, source_precondition, precondition, checksum)
 
     @translated
@@ -124,6 +130,7 @@ class Engine:
         checksum_algorithm: ChecksumAlgorithm | None,
         checksum_type: ChecksumType | None,
     ) -> str:
+        legacy_names.refuse(self.ctx, bucket, key)
         return await uploads.create(self.ctx, bucket, key, attributes, checksum_algorithm, checksum_type)
 
     @translated

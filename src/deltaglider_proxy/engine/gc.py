@@ -17,7 +17,8 @@ import structlog
 from deltaglider_proxy.engine import commit, internal, marks, names, references, tags, uploads
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.decoder import read_layout
-from deltaglider_proxy.engine.model import Kind
+from deltaglider_proxy.engine.legacy import resolve as legacy
+from deltaglider_proxy.engine.model import Kind, ObjectInfo
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Stored
 from deltaglider_proxy.telemetry.clock import BootTime
@@ -135,11 +136,11 @@ class Collector:
         try:
             if stored.metadata is None:
                 stored = await ctx.backend.head(bucket, stored.key)
-            key = names.to_client(stored.key)
             mark = marks.mark_of(stored)
             named: set[str] = set()
-            if key is not None:
-                named.add(tags.place(marks.describe(stored, key)))
+            info = await self._as_seen(bucket, stored)
+            if info is not None:
+                named.add(tags.place(info))
             if mark is None:
                 return named
             if mark.side is not None:
@@ -149,6 +150,16 @@ class Collector:
             return named
         except storage.NoSuchKey:
             return set()
+
+    async def _as_seen(self, bucket: str, stored: Stored) -> ObjectInfo | None:
+        """The client's view, for its tags; None if it is nothing of a client's."""
+        key = names.to_client(stored.key)
+        if key is None:
+            return None
+        if not self._ctx.settings.policy(bucket).legacy:
+            return marks.describe(stored, key)
+        found = await legacy.look(self._ctx, bucket, stored.key)
+        return found.describe() if found is not None and found.key is not None else None
 
     async def _references_of(self, bucket: str, key: str) -> set[str]:
         reader = await self._ctx.backend.open(bucket, key)
