@@ -88,7 +88,15 @@ def filesystem(
 MEMORY = Kind("memory", _memory(DEFAULT))
 FILESYSTEM = Kind("filesystem", filesystem())
 
-_S3 = Kind("s3-versitygw", versitygw, unique_etags=False, holds=fits_a_path, lasting_readers=False, exact_times=False)
+_S3 = Kind(
+    "s3-versitygw",
+    versitygw,
+    unique_etags=False,
+    holds=fits_a_path,
+    lasting_readers=False,
+    exact_times=False,
+    slow=True,
+)
 
 KINDS = (
     MEMORY,
