@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaglider_proxy.storage.backend import Backend
+from deltaglider_proxy.storage.keys import is_key
 from tests.support.storage.kinds import FILESYSTEM, MEMORY, Kind
 from tests.support.storage.objects import (
     BUCKET,
@@ -26,7 +27,7 @@ some_keys = st.one_of(
     st.sampled_from(ODD_KEYS),
     st.lists(st.sampled_from(["a", "b", "", ".", "..", "é", "x" * 260]), min_size=1, max_size=4)
     .map("/".join)
-    .filter(bool),
+    .filter(is_key),
 )
 prefixes = st.text(ALPHABET, max_size=4)
 delimiters = st.sampled_from(["", "/", "/", "/", "-", "//", "a", "a/", "é"])
