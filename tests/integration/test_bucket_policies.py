@@ -74,7 +74,7 @@ def test_objects(stranger: S3Client, bucket: str, key: str, *, public: bool) -> 
         ("site", "www/", ["www/index.html"]),
         ("site", "img/small/", ["img/small/1"]),
         ("site", "", None),
-        ("site", "www", None),
+        ("site", "www", ["www/index.html"]),
         ("site", "img/", None),
         ("open", "img/", ["img/large/1", "img/small/1"]),
         ("private", "www/", None),

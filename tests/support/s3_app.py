@@ -11,6 +11,8 @@ import structlog
 from typing_extensions import override
 
 from deltaglider_proxy.access.authenticator import Authenticator
+from deltaglider_proxy.access.client_address import ClientAddresses
+from deltaglider_proxy.access.state import OPEN_STATE, AccessState
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.engine.model import (
@@ -23,7 +25,7 @@ from deltaglider_proxy.engine.model import (
     Precondition,
 )
 from deltaglider_proxy.engine.multipart import Verify
-from deltaglider_proxy.s3.app import S3App
+from deltaglider_proxy.s3.app import S3App, Serving
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.s3.observe import Observer
 from deltaglider_proxy.telemetry import worker_slots
@@ -93,13 +95,19 @@ def captured_log() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 def app(
-    engine: Engine, directory: Path, settings: S3Settings, pool: Pool, authenticator: Authenticator | None = None
+    engine: Engine,
+    directory: Path,
+    settings: S3Settings,
+    pool: Pool,
+    authenticator: Authenticator | None = None,
+    access: AccessState = OPEN_STATE,
 ) -> S3App:
-    """Without an authenticator everyone is administrator."""
+    """As it is, everyone is administrator."""
     worker_slots.prepare(directory, 0.0)
     clock = engine.ctx.clock
     metrics = Metrics(directory, clock, "test", "memory", 1)
-    return S3App(engine, authenticator or Authenticator(None), settings, clock, pool, Observer(metrics, clock))
+    serving = Serving.of(engine, settings, access)
+    return S3App(serving, authenticator or Authenticator(), ClientAddresses(), clock, pool, Observer(metrics, clock))
 
 
 @dataclass

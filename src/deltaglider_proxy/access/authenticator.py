@@ -5,12 +5,13 @@ from typing import Final
 
 import structlog
 
-from deltaglider_proxy.access.client_address import ClientAddresses, customer
+from deltaglider_proxy.access.client_address import Address, customer
 from deltaglider_proxy.access.errors import GUESSES, AccessError, Reason
 from deltaglider_proxy.access.failure_limit import FailureLimit
-from deltaglider_proxy.access.identity import ANONYMOUS, OPEN, Credentials, Identity
+from deltaglider_proxy.access.identity import OPEN, Identity
 from deltaglider_proxy.access.replay import ReplayWindow, Sight
 from deltaglider_proxy.access.sigv4 import Headers, Verified, is_signed, verify_form, verify_request
+from deltaglider_proxy.access.state import AccessState, Mode
 
 _log = structlog.get_logger("deltaglider_proxy.access")
 
@@ -23,7 +24,7 @@ class Caller:
 
     @property
     def anonymous(self) -> bool:
-        return self.identity is ANONYMOUS
+        return self.identity.anonymous
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,10 @@ class Moment:
     now: float
     """Wall clock, seconds since the epoch."""
     monotonic: float
-    peer: str = ""
-    """The address at the other end of the connection."""
+    address: Address | None = None
+    """Of the client, as far as it is known."""
 
 
-_ANONYMOUS = Caller(ANONYMOUS)
 _OPEN = Caller(OPEN)
 _REPEATABLE = frozenset({"GET", "HEAD"})
 _NOTEWORTHY: Final = 3
@@ -45,61 +45,58 @@ _NOTEWORTHY: Final = 3
 
 
 class Authenticator:
-    """Without credentials the door is open: everyone is administrator and signatures are not looked at, for every SDK
-    signs with some key. `skew` in seconds; without `replay` a signature counts as often as it comes, and without
-    `failures` everyone may fail as often as they like.
+    """Every call is told by which state of users and keys it is to judge. `skew` in seconds; without `replay` a
+    signature counts as often as it comes, and without `failures` everyone may fail as often as they like.
     """
 
     def __init__(
-        self,
-        credentials: Credentials | None,
-        skew: float = 300.0,
-        replay: ReplayWindow | None = None,
-        failures: FailureLimit | None = None,
-        addresses: ClientAddresses | None = None,
+        self, skew: float = 300.0, replay: ReplayWindow | None = None, failures: FailureLimit | None = None
     ) -> None:
-        self._credentials = credentials
         self._skew = skew
         self._replay = replay
         self._failures = failures
-        self._addresses = addresses or ClientAddresses()
 
-    @property
-    def is_open(self) -> bool:
-        return self._credentials is None
-
-    def request(self, method: str, raw_path: bytes, query: bytes, headers: Headers, at: Moment) -> Caller:
+    def request(
+        self, state: AccessState, method: str, raw_path: bytes, query: bytes, headers: Headers, at: Moment
+    ) -> Caller:
         """Who sent it; anonymous if it is unsigned. Raises AccessError.
 
-        A presigned URL may be used again as often as its owner likes; another signed change counts once.
+        In open mode signatures are not looked at, for every SDK signs with some key. A presigned URL may be used again
+        as often as its owner likes; another signed change counts once.
         """
-        if self._credentials is None:
+        if state.mode is Mode.OPEN:
             return _OPEN
+        credentials = state.credentials
+        if credentials is None:
+            raise AccessError(Reason.LOCKED_DATABASE, "The users of this server cannot be read. Try again later.")
         if not is_signed(query, headers):
-            return _ANONYMOUS
-        suspect = self._refuse_locked(headers, at)
+            return Caller(state.anonymous)
+        suspect = self._refuse_locked(at)
         try:
-            signature = verify_request(method, raw_path, query, headers, self._credentials, at.now, self._skew)
+            signature = verify_request(method, raw_path, query, headers, credentials, at.now, self._skew)
         except AccessError as error:
-            self._count_failure(error, headers, at)
+            self._count_failure(error, at)
             raise
         self._forgive(suspect)
         if method not in _REPEATABLE and not signature.presigned:
             self._refuse_replay(signature, at)
-        return Caller(self._credentials.identity_for(signature.access_key), signature)
+        return Caller(credentials.identity_for(signature.access_key), signature)
 
-    def form(self, fields: dict[str, str], headers: Headers, at: Moment) -> Caller:
+    def form(self, state: AccessState, fields: dict[str, str], at: Moment) -> Caller:
         """Who signed the policy of a browser form. Raises AccessError."""
-        if self._credentials is None:
+        if state.mode is Mode.OPEN:
             return _OPEN
-        suspect = self._refuse_locked(headers, at)
+        credentials = state.credentials
+        if credentials is None:
+            raise AccessError(Reason.LOCKED_DATABASE, "The users of this server cannot be read. Try again later.")
+        suspect = self._refuse_locked(at)
         try:
-            signature = verify_form(fields, self._credentials)
+            signature = verify_form(fields, credentials, at.now)
         except AccessError as error:
-            self._count_failure(error, headers, at)
+            self._count_failure(error, at)
             raise
         self._forgive(suspect)
-        return Caller(self._credentials.identity_for(signature.access_key), signature)
+        return Caller(credentials.identity_for(signature.access_key), signature)
 
     def _refuse_replay(self, signature: Verified, at: Moment) -> None:
         if self._replay is None:
@@ -113,13 +110,13 @@ class Authenticator:
             case Sight.NO_ROOM:
                 raise AccessError(Reason.CROWDED, "Too many signed changes arrive at once; try again.")
 
-    def _refuse_locked(self, headers: Headers, at: Moment) -> bytes | None:
+    def _refuse_locked(self, at: Moment) -> bytes | None:
         """Before the signature is looked at: whether the next guess was right is not to be learnt. The name of who has
         failed before.
         """
         if self._failures is None:
             return None
-        name = self._name(headers, at)
+        name = _name(at)
         seconds = self._failures.locked_for(name, at.monotonic)
         if seconds:
             error = AccessError(Reason.LOCKED_OUT, "Too many requests from this address failed to authenticate.")
@@ -127,22 +124,21 @@ class Authenticator:
             raise error
         return None if seconds is None else name
 
-    def _count_failure(self, error: AccessError, headers: Headers, at: Moment) -> None:
+    def _count_failure(self, error: AccessError, at: Moment) -> None:
         if self._failures is None or error.reason not in GUESSES:
             return
-        standing = self._failures.failed(self._name(headers, at), at.monotonic)
+        standing = self._failures.failed(_name(at), at.monotonic)
         error.delay = standing.delay
         if standing.failures >= _NOTEWORTHY:
             event = "brute_force_lockout" if standing.locked else "repeated_auth_failure"
-            address = self._addresses.of(at.peer, headers)
             attempts, reason = standing.failures, str(error.reason)
-            _log.warning(f"SECURITY | event={event}", ip=str(address), attempts=attempts, reason=reason)
+            _log.warning(f"SECURITY | event={event}", ip=str(at.address), attempts=attempts, reason=reason)
 
     def _forgive(self, suspect: bytes | None) -> None:
         if self._failures is not None and suspect is not None:
             self._failures.succeeded(suspect)
 
-    def _name(self, headers: Headers, at: Moment) -> bytes:
-        """Under what failures are counted; those without an address share one."""
-        address = self._addresses.of(at.peer, headers)
-        return customer(address) if address is not None else b""
+
+def _name(at: Moment) -> bytes:
+    """Under what failures are counted; those without an address share one."""
+    return customer(at.address) if at.address is not None else b""

@@ -3,7 +3,8 @@
 from enum import StrEnum
 
 from deltaglider_proxy.access.errors import AccessError, Reason
-from deltaglider_proxy.access.identity import Identity, Role
+from deltaglider_proxy.access.identity import Identity
+from deltaglider_proxy.access.policy.context import Context
 
 
 class Action(StrEnum):
@@ -18,18 +19,24 @@ class Action(StrEnum):
     """Needs no identity."""
 
 
-_ACTIONS = frozenset(Action)
+_BY_RULE = frozenset({"read", "write", "delete", "list", "admin"})
 
 
-def allowed(identity: Identity, action: str, bucket: str, key: str = "") -> bool:
+def allowed(identity: Identity, action: str, bucket: str, key: str, context: Context) -> bool:
     """An action that nobody knows is denied, to administrators too: it is a mistake in a table, not a right."""
-    del bucket, key  # an administrator's rights do not depend on them
-    if action not in _ACTIONS:
-        return False
-    return action == Action.PUBLIC or identity.role is Role.ADMINISTRATOR
+    if action in _BY_RULE:
+        return identity.rules.allows(action, bucket, key, context)
+    return action == Action.PUBLIC or (action == Action.IDENTIFIED and not identity.anonymous)
 
 
-def authorize(identity: Identity, action: str, bucket: str, key: str = "") -> None:
+def authorize(identity: Identity, action: str, bucket: str, key: str, context: Context) -> None:
     """Raises AccessError(DENIED)."""
-    if not allowed(identity, action, bucket, key):
-        raise AccessError(Reason.DENIED, "Access Denied")
+    if not allowed(identity, action, bucket, key, context):
+        raise denied(action, bucket, key)
+
+
+def denied(action: str, bucket: str, key: str = "") -> AccessError:
+    """Says nothing to the client of what was asked; the audit log is told."""
+    error = AccessError(Reason.DENIED, "Access Denied")
+    error.denied = (action, bucket, key)
+    return error

@@ -43,6 +43,12 @@ class Reason(StrEnum):
     """Nobody looked at the signature: too many from there were wrong."""
     DENIED = "denied", ""
     """Known, and not allowed."""
+    BLOCKED = "blocked", ""
+    """A rule of the operator refused it before anyone asked who it was."""
+    LOCKED_DATABASE = "locked_database", ""
+    """Nobody can be known."""
+    MAINTENANCE = "maintenance", ""
+    """Nothing may be changed for now."""
 
 
 GUESSES = frozenset(
@@ -68,11 +74,13 @@ GUESSES = frozenset(
 class AccessError(Exception):
     """`details` are the facts that help a client to find its mistake: names of S3's error fields, and no secrets.
 
-    `delay`: seconds that the answer should be held back; `retry_after`: after how many another attempt makes sense.
+    `delay`: seconds that the answer should be held back; `retry_after`: after how many another attempt makes sense;
+    `denied`: the action, bucket and key that were not allowed.
     """
 
     delay = 0.0
     retry_after: float | None = None
+    denied: tuple[str, str, str] | None = None
 
     def __init__(self, reason: Reason, message: str, details: dict[str, str] | None = None) -> None:
         super().__init__(f"{reason}: {message}")

@@ -1,31 +1,34 @@
-"""Who acts. There is one administrator, or, in open mode, everyone is one; users and groups come beside it."""
+"""Who acts, with the rules that say what they may do; and where secrets come from to find out."""
 
 import hashlib
 import hmac
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
-
-class Role(Enum):
-    ANONYMOUS = "anonymous"
-    ADMINISTRATOR = "administrator"
+from deltaglider_proxy.access.policy.rules import EVERYTHING, NOTHING, Rules
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     name: str
-    role: Role
+    """Of a user, or one of the reserved names that begin with `$`."""
+    rules: Rules
+    access_key_id: str = ""
+    """The key that signed; empty where nothing was."""
+    user_id: int | None = None
+    anonymous: bool = False
 
 
-ANONYMOUS = Identity("$anonymous", Role.ANONYMOUS)
-BOOTSTRAP = Identity("$bootstrap", Role.ADMINISTRATOR)
-OPEN = Identity("$open", Role.ADMINISTRATOR)
+ANONYMOUS = Identity("$anonymous", NOTHING, anonymous=True)
+BOOTSTRAP = Identity("$bootstrap", EVERYTHING)
+OPEN = Identity("$open", EVERYTHING)
 
 
 class Credentials(Protocol):
-    def secret_for(self, access_key: str) -> bytes | None:
-        """The secret of a key; None for a key that nobody has. Raises AccessError for one that is disabled."""
+    def secret_for(self, access_key: str, now: float) -> bytes | None:
+        """The secret of a key; None for a key that nobody has. Raises AccessError for one that is disabled or has
+        expired; `now` in seconds since the epoch.
+        """
         ...
 
     def identity_for(self, access_key: str) -> Identity:
@@ -41,7 +44,8 @@ class StaticCredentials:
         self._secret = secret
         self._identity = identity
 
-    def secret_for(self, access_key: str) -> bytes | None:
+    def secret_for(self, access_key: str, now: float) -> bytes | None:
+        del now  # it does not expire
         given = hashlib.sha256(access_key.encode()).digest()
         return self._secret if hmac.compare_digest(given, self._key_hash) else None
 

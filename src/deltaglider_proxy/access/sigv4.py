@@ -210,7 +210,7 @@ def _verify_header(
     payload = headers.get(b"x-amz-content-sha256")
     if payload is None:
         raise AccessError(Reason.MISSING_HEADER, "Missing required header for this request: x-amz-content-sha256")
-    secret = _secret(credentials, scope.access_key)
+    secret = _secret(credentials, scope.access_key, now)
     if not timestamp.startswith(scope.date):
         raise AccessError(Reason.BAD_SIGNATURE, "The date of the credential scope is not that of x-amz-date.")
     if abs(now - at) > skew:
@@ -251,7 +251,7 @@ def _verify_presigned(
     signed_text, signature = fields.get(b"X-Amz-SignedHeaders", b""), fields.get(b"X-Amz-Signature", b"")
     if not signed_text or not signature:
         raise _query_error("X-Amz-SignedHeaders and X-Amz-Signature must be given.")
-    secret = _secret(credentials, scope.access_key)
+    secret = _secret(credentials, scope.access_key, now)
     if at > now + skew:
         raise _skewed(timestamp, now, skew)
     if now > at + int(expires):
@@ -297,8 +297,8 @@ def _skewed(timestamp: bytes, now: float, skew: float) -> AccessError:
     )
 
 
-def _secret(credentials: Credentials, access_key: str) -> bytes:
-    secret = credentials.secret_for(access_key)
+def _secret(credentials: Credentials, access_key: str, now: float) -> bytes:
+    secret = credentials.secret_for(access_key, now)
     if secret is None:
         raise AccessError(
             Reason.UNKNOWN_KEY,
@@ -364,9 +364,9 @@ def _string_to_sign(timestamp: bytes, scope: bytes, digest: str) -> bytes:
     return b"AWS4-HMAC-SHA256\n" + timestamp + b"\n" + scope + b"\n" + digest.encode()
 
 
-def verify_form(fields: Mapping[str, str], credentials: Credentials) -> Verified:
+def verify_form(fields: Mapping[str, str], credentials: Credentials, now: float) -> Verified:
     """Check the signature of a browser form's policy; `fields` have lower-case names. The policy's own expiration, not
-    a skew, limits it. Raises AccessError.
+    a skew, limits it: `now` is for keys that expire. Raises AccessError.
     """
     if "x-amz-security-token" in fields:
         raise _token_error()
@@ -383,7 +383,7 @@ def verify_form(fields: Mapping[str, str], credentials: Credentials) -> Verified
         )
     if epoch_of(date) is None or not date.startswith(scope.date):
         raise AccessError(Reason.INCOMPLETE_FORM, "x-amz-date must be on the date of x-amz-credential.")
-    key = signing_key(_secret(credentials, scope.access_key), scope.date, scope.region)
+    key = signing_key(_secret(credentials, scope.access_key, now), scope.date, scope.region)
     if not hmac.compare_digest(hmac.digest(key, policy, "sha256").hex().encode(), signature):
         raise AccessError(
             Reason.BAD_SIGNATURE,

@@ -2,27 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from deltaglider_proxy.access.authenticator import Authenticator, Moment
-from deltaglider_proxy.access.authorize import authorize
-from deltaglider_proxy.access.errors import AccessError
+from deltaglider_proxy.access.admission.chain import Verdict
+from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
+from deltaglider_proxy.access.client_address import ClientAddresses
+from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.api import ObjectStore
-from deltaglider_proxy.s3 import cors
+from deltaglider_proxy.s3 import admission, cors
+from deltaglider_proxy.s3.admission import Rejected
+from deltaglider_proxy.s3.authorization import authorize_call, context_of
 from deltaglider_proxy.s3.body import Receive, RequestBody
 from deltaglider_proxy.s3.call import Call, HeaderList, Response, S3Settings
 from deltaglider_proxy.s3.errors import from_access, from_engine
 from deltaglider_proxy.s3.handlers import HANDLERS
 from deltaglider_proxy.s3.long_answer import patiently
 from deltaglider_proxy.s3.observe import Observer, Seen
-from deltaglider_proxy.s3.operations.copy_object import source_of
 from deltaglider_proxy.s3.operations.upload_body import read_document
 from deltaglider_proxy.s3.protocol import operations
 from deltaglider_proxy.s3.protocol.errors import Code, S3Error, error_xml
-from deltaglider_proxy.s3.protocol.operations import BodyKind, Operation, Shows
+from deltaglider_proxy.s3.protocol.operations import BodyKind
 from deltaglider_proxy.s3.protocol.request import Request, parse_request
 from deltaglider_proxy.s3.upload_checksums import UploadChecksums
 from deltaglider_proxy.telemetry.clock import Clock
@@ -33,6 +37,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _MOST_HELD = 32
 """Answers that are held back at a time."""
+_MAINTENANCE_RETRY = 60.0
+"""Seconds."""
 
 _log = structlog.get_logger("deltaglider_proxy.s3")
 
@@ -41,25 +47,48 @@ class _Cut(Exception):
     """The response had begun when its source failed: it must end short."""
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What a request is served with."""
+
+    store: ObjectStore
+    settings: S3Settings
+    access: AccessState
+    uploads: UploadChecksums
+
+    @classmethod
+    def of(cls, store: ObjectStore, settings: S3Settings, access: AccessState) -> "Serving":
+        return cls(store, settings, access, UploadChecksums(store))
+
+
 class S3App:
+    """Everything that may change while it runs is one value, `serving`: a request that has begun keeps its own."""
+
     def __init__(
         self,
-        store: ObjectStore,
+        serving: Serving,
         authenticator: Authenticator,
-        settings: S3Settings,
+        addresses: ClientAddresses,
         clock: Clock,
         pool: Pool,
         observer: Observer,
     ) -> None:
-        self._store = store
+        self._serving = serving
         self._authenticator = authenticator
-        self._settings = settings
+        self._addresses = addresses
         self._clock = clock
         self._pool = pool
         self._observer = observer
-        self._uploads = UploadChecksums(store)
         self._held = 0
-        self._free = asyncio.Semaphore(settings.max_concurrent_requests)
+        self._free = asyncio.Semaphore(serving.settings.max_concurrent_requests)
+
+    @property
+    def serving(self) -> Serving:
+        return self._serving
+
+    def serve(self, serving: Serving) -> None:
+        """From the next request on."""
+        self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._free:
@@ -69,7 +98,7 @@ class S3App:
         seen = self._observer.begin(scope)
         headers = scope["headers"]
         waits = _expects_continue(headers)
-        body = RequestBody(receive, self._settings.idle_timeout, _content_length(headers), waits=waits)
+        body = RequestBody(receive, self._serving.settings.idle_timeout, _content_length(headers), waits=waits)
         try:
             response = await self._answer(scope, body, seen)
         except S3Error as error:
@@ -84,7 +113,7 @@ class S3App:
     async def _answer(self, scope: Scope, body: RequestBody, seen: Seen) -> Response:
         method: str = scope["method"]
         if method == "OPTIONS":
-            return cors.preflight(self._settings.cors_permissive, scope["headers"])
+            return cors.preflight(self._serving.settings.cors_permissive, scope["headers"])
         request: Request | None = None
         try:
             request = parse_request(
@@ -92,16 +121,18 @@ class S3App:
                 scope["raw_path"],
                 scope["query_string"],
                 scope["headers"],
-                self._settings.virtual_host_domain,
+                self._serving.settings.virtual_host_domain,
             )
-            call = self._admit(request, body, seen.peer)
+            call = self._admit(request, body, scope)
             if call.operation.body is BodyKind.SMALL_XML:
                 call.document = await read_document(call)
             if call.operation.long:
-                return await patiently(self._outcome(call, scope, seen), self._settings.silence)
+                return await patiently(self._outcome(call, scope, seen), self._serving.settings.silence)
             return await HANDLERS[call.operation.handler](call)
         except S3Error:
             raise
+        except Rejected as rejected:
+            return _operators_answer(rejected)
         except Exception as error:
             if isinstance(error, AccessError) and error.delay:
                 await self._hold_back(error.delay)
@@ -142,41 +173,47 @@ class S3App:
                 _log.error("unexpected error", exc_info=error)
                 return S3Error(Code.InternalError)
 
-    def _is_public(self, operation: Operation, request: Request) -> bool:
-        match operation.shows:
-            case Shows.OBJECT:
-                return self._settings.public.cover(request.bucket, request.key)
-            case Shows.NAMES:
-                return self._settings.public.cover(request.bucket, request.parameters.get("prefix", ""))
-            case None:
-                return False
-
-    def _admit(self, request: Request, body: RequestBody, peer: str) -> Call:
+    def _admit(self, request: Request, body: RequestBody, scope: Scope) -> Call:
         """Who asks, for what, and whether they may: before a byte of the body is read."""
+        serving = self._serving
+        state = serving.access
+        client = scope.get("client")
+        address = self._addresses.of(client[0] if client else "", request.headers)
+        at = Moment(self._clock.now(), self._clock.monotonic(), address)
         operation = operations.match(request)
-        at = Moment(self._clock.now(), self._clock.monotonic(), peer)
-        caller = self._authenticator.request(request.method, request.raw_path, request.query, request.headers, at)
+        decision = admission.admit(state, request, operation, at)
+        if decision.verdict is Verdict.ALLOW_ANONYMOUS:
+            caller = Caller(state.anonymous)
+        else:
+            caller = self._authenticator.request(
+                state, request.method, request.raw_path, request.query, request.headers, at
+            )
         if caller.signature is not None:
             self._observer.authenticated()
-        if operation.body is not BodyKind.FORM and not (caller.anonymous and self._is_public(operation, request)):
-            authorize(caller.identity, operation.action, request.bucket, request.key)
-        if operation.changes_objects and request.bucket in self._settings.closed:
+        if state.maintenance and operation.changes:
+            error = AccessError(Reason.MAINTENANCE, "Nothing can be changed now: the operator has switched to reading.")
+            error.retry_after = _MAINTENANCE_RETRY
+            raise error
+        context = context_of(request, caller, at, scope.get("scheme", "http"))
+        filtered = authorize_call(operation, request, caller, context)
+        if operation.changes_objects and request.bucket in serving.settings.closed:
             raise S3Error(Code.AccessDenied, "Only replication writes into this bucket.")
-        if operation.source_action is not None:
-            authorize(caller.identity, operation.source_action, *source_of(request))
         operations.check_parameters(operation, request)
         return Call(
             request,
             operation,
             caller,
             at,
-            self._store,
+            context,
+            state,
+            filtered,
+            serving.store,
             body,
-            self._settings,
+            serving.settings,
             self._clock,
             self._pool,
             self._authenticator,
-            self._uploads,
+            serving.uploads,
         )
 
     def _error(self, scope: Scope, error: S3Error, seen: Seen) -> Response:
@@ -206,7 +243,7 @@ class S3App:
             headers += response.first()
         if response.status not in (204, 304) and length is not None:
             headers.append((b"content-length", b"%d" % length))
-        headers += cors.response_headers(self._settings.cors_permissive)
+        headers += cors.response_headers(self._serving.settings.cors_permissive)
         if body.waits and not body.asked_for:
             # A final answer instead of 100: the client keeps its body, and what comes next on the connection would be
             # ambiguous. The AWS CLI even takes the next response on it for the rest of this one.
@@ -243,6 +280,13 @@ class S3App:
             raise _Cut
         await send({"type": "http.response.body", "body": b""})
         seen.length = sent
+
+
+def _operators_answer(rejected: Rejected) -> Response:
+    decision = rejected.decision
+    return Response(
+        decision.status, [(b"content-type", b"text/plain; charset=utf-8")], (decision.message or "").encode()
+    )
 
 
 def _expects_continue(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
-from deltaglider_proxy.access.public import PublicPrefixes
+from deltaglider_proxy.access.authorize import allowed
+from deltaglider_proxy.access.policy.context import Context
+from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.engine.api import ObjectStore
 from deltaglider_proxy.s3.body import RequestBody
 from deltaglider_proxy.s3.protocol.operations import Operation
@@ -33,7 +35,6 @@ class S3Settings:
     """Objects that a recursive delete looks at together."""
     silence: float = 10.0
     """Seconds that an operation which may work long says nothing."""
-    public: PublicPrefixes = field(default_factory=PublicPrefixes)
     closed: frozenset[str] = frozenset()
     """Buckets whose objects clients may not change."""
 
@@ -47,6 +48,12 @@ class Call:
     caller: Caller
     at: Moment
     """When and from where it came."""
+    context: Context
+    """What conditions of rules look at."""
+    state: AccessState
+    """By which it was admitted."""
+    filtered: bool
+    """A listing must leave out what the caller may not see."""
     store: ObjectStore
     body: RequestBody
     settings: S3Settings
@@ -68,6 +75,10 @@ class Call:
     @property
     def parameters(self) -> Mapping[str, str]:
         return self.request.parameters
+
+    def may(self, action: str, key: str) -> bool:
+        """Whether the caller may do something else with a key of this bucket."""
+        return allowed(self.caller.identity, action, self.bucket, key, self.context)
 
     def header(self, name: bytes) -> str | None:
         return self.request.header(name)

@@ -26,6 +26,9 @@ _REASONS = {
     Reason.CROWDED: Code.SlowDown,
     Reason.LOCKED_OUT: Code.SlowDown,
     Reason.DENIED: Code.AccessDenied,
+    Reason.BLOCKED: Code.AccessDenied,
+    Reason.LOCKED_DATABASE: Code.ServiceUnavailable,
+    Reason.MAINTENANCE: Code.SlowDown,
 }
 
 

@@ -5,8 +5,11 @@ from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
 from pathlib import Path
 
+from deltaglider_proxy.access.admission.chain import BadBlock, Chain
 from deltaglider_proxy.access.failure_limit import Limits
-from deltaglider_proxy.access.public import PublicPrefixes
+from deltaglider_proxy.access.identity import ANONYMOUS, Identity, StaticCredentials
+from deltaglider_proxy.access.policy.strangers import anonymous_rules
+from deltaglider_proxy.access.state import AccessState, Mode
 from deltaglider_proxy.config.auth_state import OpenAccess, SignedRequests, Undecided
 from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.load import LoadedConfig
@@ -43,6 +46,7 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     run_dir = cache_dir / "run"
     storage = _storage(loaded, run_dir)
     _check_apart(storage, (cache_dir, spool_dir))
+    pair = _key_pair(loaded)
     sources = loaded.log_sources
     resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
     return ServerSettings(
@@ -51,7 +55,8 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         workers=advanced.workers,
         storage=storage,
         boot_probe=BootProbe(runtime.boot_backend_probe),
-        key_pair=_key_pair(loaded),
+        key_pair=pair,
+        access=access_of(loaded, pair),
         engine=_engine(loaded, cache_dir, spool_dir),
         s3=S3Settings(
             max_object_size=advanced.max_object_size,
@@ -61,7 +66,6 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
             max_concurrent_requests=runtime.max_concurrent_requests,
             recursive_page=runtime.recursive_delete_page_size,
             idle_timeout=float(runtime.request_timeout_secs),
-            public=PublicPrefixes({name: policy.readable_prefixes for name, policy in policies.items()}),
             closed=storage.names_of([name for name, policy in policies.items() if policy.replication_target_only]),
         ),
         ready=ReadySettings(
@@ -160,6 +164,20 @@ def _key_pair(loaded: LoadedConfig) -> KeyPair | None:
             return None
         case Undecided(reason=reason):
             raise CannotStart(reason)
+
+
+def access_of(loaded: LoadedConfig, pair: KeyPair | None) -> AccessState:
+    """Without the users of the database. Raises CannotStart."""
+    policies = loaded.settings.storage.buckets
+    public = {name: policy.readable_prefixes for name, policy in policies.items() if policy.readable_prefixes}
+    try:
+        chain = Chain(loaded.settings.admission.blocks, public)
+    except BadBlock as error:
+        raise CannotStart(str(error)) from error
+    strangers = Identity(ANONYMOUS.name, anonymous_rules(public), anonymous=True)
+    if pair is None:
+        return AccessState(Mode.OPEN, None, chain, strangers)
+    return AccessState(Mode.BOOTSTRAP, StaticCredentials(pair.access_key, pair.secret), chain, strangers)
 
 
 def _engine(loaded: LoadedConfig, cache_dir: Path, spool_dir: Path) -> EngineSettings:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deltaglider_proxy.access.client_address import Network
 from deltaglider_proxy.access.failure_limit import Limits
+from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
@@ -39,6 +40,8 @@ class ServerSettings:
     boot_probe: BootProbe
     key_pair: KeyPair | None
     """None: everyone is administrator."""
+    access: AccessState
+    """As the configuration alone says; users of the database come over it."""
     engine: EngineSettings
     """For the whole host; see `for_worker`."""
     s3: S3Settings

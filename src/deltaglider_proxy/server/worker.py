@@ -15,31 +15,27 @@ import structlog
 from deltaglider_proxy.access.authenticator import Authenticator
 from deltaglider_proxy.access.client_address import ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
-from deltaglider_proxy.access.identity import StaticCredentials
 from deltaglider_proxy.access.replay import ReplayWindow
 from deltaglider_proxy.engine import errors as engine_errors
-from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.engine import Engine
-from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.app import PREFIX, OpsApp
 from deltaglider_proxy.ops.cache_monitor import CacheSample, watch
 from deltaglider_proxy.ops.readiness import Readiness
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable, Totals
-from deltaglider_proxy.s3.app import S3App
+from deltaglider_proxy.s3.app import S3App, Serving
+from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.s3.observe import Observer
+from deltaglider_proxy.server.data_plane import DataPlane
 from deltaglider_proxy.server.drain import DrainFlag
-from deltaglider_proxy.server.events import CountedEvents
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
-from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
-from deltaglider_proxy.server.storage import open_all
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.logs import Logs
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
-from deltaglider_proxy.telemetry.tasks import Background, Crew
+from deltaglider_proxy.telemetry.tasks import Crew
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -64,17 +60,6 @@ class CacheGauge:
     max_bytes: int
     size_bytes: int = 0
     entries: int = 0
-
-
-def share(settings: EngineSettings, workers: int) -> EngineSettings:
-    """One worker's part of what is counted for the whole host."""
-    return replace(
-        settings,
-        codec_slots=max(1, settings.codec_slots // workers),
-        spool_bytes=settings.spool_bytes // workers,
-        decoded_bytes=settings.decoded_bytes // workers,
-        metadata_cache_bytes=settings.metadata_cache_bytes // workers,
-    )
 
 
 class Worker:
@@ -111,66 +96,67 @@ class Worker:
 
 
 class _Running:
-    """The parts of a worker, alive."""
+    """The parts of a worker, alive. What a change of the configuration replaces is `plane`."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        clock = SystemClock()
-        ours = share(settings.engine, settings.workers)
+        self._settings = settings
+        self._clock = SystemClock()
         self._pool = Pool(settings.pool_threads, "files")
-        self._codec_pool = Pool(ours.codec_slots, "codec")
-        self._metrics = Metrics(settings.run_dir, clock, settings.version, settings.storage.type, ours.codec_slots)
-        self._services = Services(settings, self._pool, clock)
-        backend = open_all(settings.storage, self._services.backends, self._pool, clock)
-        events = CountedEvents(self._metrics)
-        self._context = Context(backend, ours, clock, self._pool, self._codec_pool, events, Background())
-        self._engine = Engine(self._context)
-        self._gauge = CacheGauge(ours.cache_bytes)
+        self._metrics = Metrics(
+            settings.run_dir, self._clock, settings.version, settings.storage.type, settings.engine.codec_slots
+        )
+        self._plane = DataPlane(settings, self._pool, self._clock, self._metrics)
+        self._gauge = CacheGauge(settings.engine.cache_bytes)
         self._drain = DrainFlag(settings.run_dir)
-        pair = settings.key_pair
-        credentials = StaticCredentials(pair.access_key, pair.secret) if pair is not None else None
         self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
         self._failures = FailureLimit(settings.run_dir / "failures", settings.failure_limits)
-        addresses = ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies)
-        authenticator = Authenticator(credentials, settings.clock_skew, self._replay, self._failures, addresses)
-        s3 = replace(
-            settings.s3, max_concurrent_requests=max(1, settings.s3.max_concurrent_requests // settings.workers)
+        self.s3 = S3App(
+            Serving.of(self._engine(), self._s3_settings(), settings.access),
+            Authenticator(settings.clock_skew, self._replay, self._failures),
+            ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies),
+            self._clock,
+            self._pool,
+            Observer(self._metrics, self._clock),
         )
-        self.s3 = S3App(self._engine, authenticator, s3, clock, self._pool, Observer(self._metrics, clock))
         self.ops = OpsApp(
             cache=self._gauge,
             peak_rss_bytes=self._metrics.peak_rss_bytes,
-            readiness=Readiness(self._list_buckets, self._head_nobodys_bucket, clock, settings.ready),
-            stats=Stats(self._totals, clock),
+            readiness=Readiness(self._list_buckets, self._head_nobodys_bucket, self._clock, settings.ready),
+            stats=Stats(self._totals, self._clock),
             metrics=self._scrape,
             lifecycle=self._drain,
         )
-        self._housekeeping = Housekeeping(self._engine, self._metrics, settings.sweep_interval, settings.gc_interval)
+        self._housekeeping = Housekeeping(
+            self._engine, self._metrics, self._clock, settings.sweep_interval, settings.gc_interval
+        )
         self._crew = Crew()
+
+    def _engine(self) -> Engine:
+        return self._plane.engine
+
+    def _s3_settings(self) -> S3Settings:
+        s3 = self._settings.s3
+        return replace(s3, max_concurrent_requests=max(1, s3.max_concurrent_requests // self._settings.workers))
 
     @classmethod
     async def start(cls, settings: ServerSettings) -> "_Running":
         running = cls(settings)
-        if running._metrics.first_worker:
-            for bucket in settings.storage.declared:
-                try:
-                    await running._engine.create_bucket(bucket)
-                except engine_errors.BucketExists:
-                    continue
+        leads = running._metrics.first_worker
+        if leads:
+            await running._plane.make_declared()
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
-        running._crew.start(running._services.follow(leads=running._metrics.first_worker))
+        running._plane.start(leads=leads)
         running._crew.start(running._observe_cache())
         running._crew.start(running._follow_server())
         return running
 
     async def stop(self) -> None:
         await self._crew.close()
-        await self._engine.close()
-        await self._context.backend.close()
+        await self._plane.close()
         self._replay.close()
         self._failures.close()
         self._metrics.close()
-        self._codec_pool.close()
         self._pool.close()
 
     async def _follow_server(self) -> None:
@@ -182,9 +168,9 @@ class _Running:
 
     async def _observe_cache(self) -> None:
         while True:
-            used, entries = await self._pool.run(self._engine.cache.usage)
+            used, entries = await self._pool.run(self._engine().cache.usage)
             self._gauge.size_bytes, self._gauge.entries = used, entries
-            self._metrics.sample(self._context.slots.free)
+            self._metrics.sample(self._plane.context.slots.free)
             await asyncio.sleep(1)
 
     async def _cache_sample(self) -> CacheSample:
@@ -193,23 +179,23 @@ class _Running:
         return CacheSample(gauge.size_bytes, gauge.max_bytes, gauge.entries, hits, misses)
 
     async def _list_buckets(self) -> None:
-        await self._engine.list_buckets()
+        await self._engine().list_buckets()
 
     async def _head_nobodys_bucket(self) -> None:
         try:
-            await self._engine.head_bucket(_NOBODYS_BUCKET)
+            await self._engine().head_bucket(_NOBODYS_BUCKET)
         except engine_errors.NoSuchBucket:
             return
 
     async def _totals(self, bucket: str | None) -> Totals:
         try:
-            usage = await self._engine.usage(bucket)
+            usage = await self._engine().usage(bucket)
         except engine_errors.EngineError as error:
             raise StatsUnavailable(str(error)) from error
         return Totals(usage.objects, usage.logical_bytes, usage.stored_bytes)
 
     async def _scrape(self) -> bytes:
-        uploads = await self._engine.open_uploads()
-        self._metrics.sample(self._context.slots.free)
+        uploads = await self._engine().open_uploads()
+        self._metrics.sample(self._plane.context.slots.free)
         state = HostState(self._gauge.size_bytes, self._gauge.entries, self._gauge.max_bytes, uploads)
         return await self._pool.run(self._metrics.render, state)

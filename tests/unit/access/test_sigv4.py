@@ -331,7 +331,7 @@ def form_fields() -> dict[str, str]:
 
 
 def test_botocore_signs_forms_that_we_verify() -> None:
-    assert verify_form(form_fields(), CREDENTIALS).access_key == KEY
+    assert verify_form(form_fields(), CREDENTIALS, 0.0).access_key == KEY
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_botocore_signs_forms_that_we_verify() -> None:
 )
 def test_form_refusals(name: str, value: str, expected: Reason) -> None:
     with pytest.raises(AccessError) as caught:
-        verify_form({**form_fields(), name: value}, CREDENTIALS)
+        verify_form({**form_fields(), name: value}, CREDENTIALS, 0.0)
     assert caught.value.reason is expected
 
 

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
 from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.s3.call import S3Settings
 from tests.support.engine.nodes import BUCKET, InlinePool
 from tests.support.engine.place import Place
@@ -20,18 +21,26 @@ class Suspicious(Authenticator):
     """Takes every signature for a guess."""
 
     @override
-    def request(self, method: str, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], at: Moment) -> Caller:
+    def request(
+        self,
+        state: AccessState,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        at: Moment,
+    ) -> Caller:
         if b"authorization" in headers:
             error = AccessError(Reason.BAD_SIGNATURE, "No.")
             error.delay = NEVER
             raise error
-        return super().request(method, raw_path, query, headers, at)
+        return super().request(state, method, raw_path, query, headers, at)
 
 
 async def test_guesses_wait_and_nobody_else(tmp_path: Path) -> None:
     place = Place(tmp_path)
     await place.begin()
-    target = app(place.process().engine, tmp_path / "run", S3Settings(1 << 20), InlinePool(), Suspicious(None))
+    target = app(place.process().engine, tmp_path / "run", S3Settings(1 << 20), InlinePool(), Suspicious())
     signed = [(b"authorization", b"guess")]
     with captured_log():
         waiting = [asyncio.create_task(ask(target, "GET", f"/{BUCKET}", headers=signed)) for _ in range(HELD)]

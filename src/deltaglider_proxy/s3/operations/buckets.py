@@ -1,5 +1,7 @@
 """Buckets, and the configurations of buckets that S3 clients ask for."""
 
+from deltaglider_proxy.access.policy.context import Context
+from deltaglider_proxy.access.policy.rules import Listing
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.s3.call import Call, Response, xml
 from deltaglider_proxy.s3.protocol import listing, xml_in, xml_out
@@ -11,7 +13,12 @@ _REGION = (b"x-amz-bucket-region", xml_out.REGION.encode())
 
 async def list_buckets(call: Call) -> Response:
     query = listing.parse_buckets(call.parameters)
-    found = [b for b in await call.store.list_buckets() if b[0].startswith(query.prefix) and b[0] > query.after]
+    rules = call.caller.identity.rules
+    found = [
+        bucket
+        for bucket in await call.store.list_buckets()
+        if bucket[0].startswith(query.prefix) and bucket[0] > query.after and rules.sees_bucket(bucket[0])
+    ]
     page = found[: query.limit]
     return xml(xml_out.list_buckets(page, query, page[-1][0] if len(found) > len(page) else None))
 
@@ -60,7 +67,8 @@ async def put_bucket_versioning(call: Call) -> Response:
 
 async def get_bucket_policy_status(call: Call) -> Response:
     await call.store.head_bucket(call.bucket)
-    return xml(xml_out.policy_status(is_public=call.settings.public.is_public(call.bucket)))
+    is_public = call.state.anonymous.rules.listing(call.bucket, "", Context(call.at.now)) is Listing.WHOLE
+    return xml(xml_out.policy_status(is_public=is_public))
 
 
 async def absent_configuration(call: Call) -> Response:

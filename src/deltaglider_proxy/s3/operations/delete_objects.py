@@ -4,7 +4,6 @@ import asyncio
 
 import orjson
 
-from deltaglider_proxy.access.authorize import allowed
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.s3.call import Call, Response, xml
@@ -37,7 +36,7 @@ async def _delete_below(call: Call) -> Response:
     while more:
         page = await call.store.list(call.bucket, call.key, after, call.settings.recursive_page)
         keys = [entry.key for entry in page.entries if isinstance(entry, ObjectInfo)]
-        may = [key for key in keys if allowed(call.caller.identity, call.operation.action, call.bucket, key)]
+        may = [key for key in keys if call.may(call.operation.action, key)]
         deleted += await _delete_all(call, may)
         denied += len(keys) - len(may)
         more = page.truncated
@@ -71,7 +70,7 @@ async def delete_objects(call: Call) -> Response:
 
     async def one(item: DeleteItem) -> DeleteFailure | None:
         key, version = item.key, item.version
-        if not allowed(call.caller.identity, "delete", call.bucket, key):
+        if not call.may(call.operation.action, key):
             return DeleteFailure(key, Code.AccessDenied, Code.AccessDenied.message, version)
         if version not in (None, "", "null"):
             return DeleteFailure(key, Code.NoSuchVersion, Code.NoSuchVersion.message, version)

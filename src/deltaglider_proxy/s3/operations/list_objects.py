@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from deltaglider_proxy.access.authorize import Action, allowed
+from deltaglider_proxy.access.authorize import Action
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.model import ObjectInfo
 from deltaglider_proxy.s3.call import Call, Response, xml
+from deltaglider_proxy.s3.operations.visible import FILTERED, list_visible
 from deltaglider_proxy.s3.protocol import listing, xml_out
 from deltaglider_proxy.s3.protocol.extensions import shown_metadata
 from deltaglider_proxy.telemetry.tasks import Crew
@@ -16,15 +17,15 @@ _PARALLEL = 16
 
 async def list_objects(call: Call) -> Response:
     query = listing.parse_objects_v1(call.parameters)
-    page = await call.store.list(call.bucket, query.prefix, query.after, query.limit, query.delimiter)
-    return xml(xml_out.list_objects(call.bucket, query, page.entries, page.truncated))
+    page = await list_visible(call, query.prefix, query.after, query.limit, query.delimiter)
+    return _answer(call, xml_out.list_objects(call.bucket, query, page.entries, page.truncated))
 
 
 async def list_objects_v2(call: Call) -> Response:
     query = listing.parse_objects_v2(call.parameters)
-    page = await call.store.list(call.bucket, query.prefix, query.after, query.limit, query.delimiter)
+    page = await list_visible(call, query.prefix, query.after, query.limit, query.delimiter)
     metadata = await _metadata(call, page.entries) if query.metadata else {}
-    return xml(xml_out.list_objects_v2(call.bucket, query, page.entries, page.truncated, metadata))
+    return _answer(call, xml_out.list_objects_v2(call.bucket, query, page.entries, page.truncated, metadata))
 
 
 async def _metadata(call: Call, entries: Sequence[ObjectInfo | str]) -> Mapping[str, Mapping[str, str]]:
@@ -42,7 +43,7 @@ async def _metadata(call: Call, entries: Sequence[ObjectInfo | str]) -> Mapping[
 
     async with Crew() as crew:
         for entry in entries:
-            if isinstance(entry, ObjectInfo) and allowed(call.caller.identity, Action.READ, call.bucket, entry.key):
+            if isinstance(entry, ObjectInfo) and call.may(Action.READ, entry.key):
                 crew.start(one(entry.key))
         await crew.join()
     return found
@@ -50,5 +51,12 @@ async def _metadata(call: Call, entries: Sequence[ObjectInfo | str]) -> Mapping[
 
 async def list_object_versions(call: Call) -> Response:
     query = listing.parse_versions(call.parameters)
-    page = await call.store.list(call.bucket, query.prefix, query.key_marker, query.limit, query.delimiter)
-    return xml(xml_out.list_object_versions(call.bucket, query, page.entries, page.truncated))
+    page = await list_visible(call, query.prefix, query.key_marker, query.limit, query.delimiter)
+    return _answer(call, xml_out.list_object_versions(call.bucket, query, page.entries, page.truncated))
+
+
+def _answer(call: Call, document: bytes) -> Response:
+    response = xml(document)
+    if call.filtered:
+        response.headers += FILTERED
+    return response

@@ -1,6 +1,7 @@
 """Uploads from browser forms: the fields come first and are checked before a byte of the file is stored."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import quote
 
 from deltaglider_proxy.access.authorize import authorize
@@ -50,8 +51,10 @@ async def post_object(call: Call) -> Response:
 
 def _permit(call: Call, key: str, fields: dict[str, str]) -> Policy | None:
     """Who signed the policy may write the key, and the policy allows this form. None: nobody has to sign."""
-    caller = call.authenticator.form(fields, call.request.headers, call.at)
-    authorize(caller.identity, call.operation.action, call.bucket, key)
+    caller = call.authenticator.form(call.state, fields, call.at)
+    context = replace(call.context, username=caller.identity.name, auth_type="POST")
+    authorize(caller.identity, call.operation.action, call.bucket, key, context)
+    call.caller = caller
     if caller.signature is None:
         return None
     policy = post_policy.parse_policy(fields["policy"])

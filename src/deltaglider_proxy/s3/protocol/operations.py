@@ -41,6 +41,15 @@ class Shows(Enum):
     """Those that begin with the parameter `prefix`."""
 
 
+class Lists(Enum):
+    """What a listing of keys does for a caller who may see only some of them."""
+
+    FILTERED = "filtered"
+    """It leaves the others out."""
+    WHOLE = "whole"
+    """It is refused."""
+
+
 _SMALL = 64 << 10
 _DELETE_LIMIT = 2 << 20
 _COMPLETE_LIMIT = 4 << 20
@@ -65,6 +74,12 @@ class Operation:
     """The checksum headers are about the object that comes of it, not about the body."""
     source_action: Action | None = None
     """What the caller must be allowed to do with the object that `x-amz-copy-source` names."""
+    or_action: Action | None = None
+    """Who may do this instead of `action` may do it too."""
+    lists: Lists | None = None
+    """For listings of keys: what happens where the caller may see only some."""
+    by_key: bool = False
+    """Each key in the body is decided about alone."""
     long: bool = False
     """It may work for minutes, and clients know that its success may turn out to be an error."""
     shows: Shows | None = None
@@ -78,6 +93,11 @@ class Operation:
             raise ValueError(f"operation {self.name}: an action is required")
         if (self.body is BodyKind.SMALL_XML) != (self.body_limit > 0):
             raise ValueError(f"operation {self.name}: body_limit goes with SMALL_XML, and only with it")
+
+    @property
+    def changes(self) -> bool:
+        """It would change something."""
+        return self.method not in ("GET", "HEAD")
 
     @property
     def changes_objects(self) -> bool:
@@ -127,15 +147,39 @@ _SERVICE = [
 ]
 
 _BUCKET = [
-    Operation("ListObjects", "GET", Level.BUCKET, "list", "list_objects", shows=Shows.NAMES),
-    Operation("ListObjectsV2", "GET", Level.BUCKET, "list", "list_objects_v2", ("list-type",), shows=Shows.NAMES),
-    Operation("ListObjectVersions", "GET", Level.BUCKET, "list", "list_object_versions", ("versions",)),
-    Operation("ListMultipartUploads", "GET", Level.BUCKET, "list", "list_multipart_uploads", ("uploads",)),
+    Operation("ListObjects", "GET", Level.BUCKET, "list", "list_objects", lists=Lists.FILTERED, shows=Shows.NAMES),
+    Operation(
+        "ListObjectsV2",
+        "GET",
+        Level.BUCKET,
+        "list",
+        "list_objects_v2",
+        ("list-type",),
+        lists=Lists.FILTERED,
+        shows=Shows.NAMES,
+    ),
+    Operation(
+        "ListObjectVersions", "GET", Level.BUCKET, "list", "list_object_versions", ("versions",), lists=Lists.FILTERED
+    ),
+    Operation(
+        "ListMultipartUploads", "GET", Level.BUCKET, "list", "list_multipart_uploads", ("uploads",), lists=Lists.WHOLE
+    ),
     Operation("HeadBucket", "HEAD", Level.BUCKET, "list", "head_bucket"),
     Operation("CreateBucket", "PUT", Level.BUCKET, "admin", "create_bucket", body=_XML, body_limit=_SMALL),
     Operation("DeleteBucket", "DELETE", Level.BUCKET, "admin", "delete_bucket"),
     Operation("GetBucketLocation", "GET", Level.BUCKET, "list", "get_bucket_location", ("location",)),
-    Operation("DeleteObjects", "POST", Level.BUCKET, "delete", "delete_objects", ("delete",), (), _XML, _DELETE_LIMIT),
+    Operation(
+        "DeleteObjects",
+        "POST",
+        Level.BUCKET,
+        "delete",
+        "delete_objects",
+        ("delete",),
+        (),
+        _XML,
+        _DELETE_LIMIT,
+        by_key=True,
+    ),
     Operation("PostObject", "POST", Level.BUCKET, "write", "post_object", body=BodyKind.FORM),
     Operation("GetBucketVersioning", "GET", Level.BUCKET, "list", "get_bucket_versioning", ("versioning",)),
     Operation(
@@ -252,7 +296,15 @@ _OBJECT = [
         checksum_of_result=True,
         long=True,
     ),
-    Operation("AbortMultipartUpload", "DELETE", Level.OBJECT, "delete", "abort_multipart_upload", ("uploadId",)),
+    Operation(
+        "AbortMultipartUpload",
+        "DELETE",
+        Level.OBJECT,
+        "delete",
+        "abort_multipart_upload",
+        ("uploadId",),
+        or_action="write",
+    ),
     Operation("ListParts", "GET", Level.OBJECT, "read", "list_parts", ("uploadId",)),
     Operation("GetObjectAttributes", "GET", Level.OBJECT, "read", "get_object_attributes", ("attributes",)),
     Operation("GetObjectAcl", "GET", Level.OBJECT, "read", "get_object_acl", ("acl",)),

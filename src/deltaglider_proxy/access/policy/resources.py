@@ -1,0 +1,104 @@
+"""Which resources a rule is about: `*`, `bucket`, `bucket/key`, and anything that begins so, with `*` at the end.
+
+A key is compared as it is, decoded once. `?` stands for itself.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+USERNAME, ACCESS_KEY_ID = "${iam:username}", "${iam:access_key_id}"
+TEMPLATES = (USERNAME, ACCESS_KEY_ID)
+
+_TEMPLATE = re.compile(r"\$\{[^}]*\}?")
+_BAD = re.compile(r"[\s\x00-\x1f\x7f]|\*.", re.DOTALL)
+_UNSAFE = re.compile(r"[/*?$%\x00-\x1f\x7f]")
+
+
+class UnknownTemplate(ValueError):
+    """Names what cannot be filled in."""
+
+
+def problem_of(resource: str) -> str | None:
+    """What is wrong with a resource as written."""
+    if not resource:
+        return "must not be empty"
+    if (problem := unknown_template(resource)) is not None:
+        return problem
+    if _BAD.search(resource):
+        return "must hold no spaces or control characters, and `*` only at its end"
+    return None
+
+
+def unknown_template(text: str) -> str | None:
+    """What is wrong with the templates in a text."""
+    unknown = [found for found in _TEMPLATE.findall(text) if found not in TEMPLATES]
+    return f"holds {unknown[0]}, which nothing fills in; use {' or '.join(TEMPLATES)}" if unknown else None
+
+
+def expand(text: str, username: str, access_key_id: str) -> str:
+    """Fill in templates. What could change the meaning of a pattern is percent-encoded. Raises UnknownTemplate."""
+    if "${" not in text:
+        return text
+
+    def value(match: re.Match[str]) -> str:
+        match match[0]:
+            case "${iam:username}":
+                return _literal(username)
+            case "${iam:access_key_id}":
+                return _literal(access_key_id)
+            case unknown:
+                raise UnknownTemplate(f"{unknown} cannot be filled in")
+
+    return _TEMPLATE.sub(value, text)
+
+
+def _literal(value: str) -> str:
+    return quote(value, safe="") if _UNSAFE.search(value) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Any of several. Bucket-level requests are about `bucket`, others about `bucket/key`."""
+
+    exact: frozenset[str]
+    stems: tuple[str, ...]
+    """What stands before the `*`; the empty one is everything."""
+
+    @classmethod
+    def of(cls, resources: Iterable[str]) -> "Patterns":
+        listed = list(resources)
+        return cls(
+            frozenset(item for item in listed if not item.endswith("*")),
+            tuple(sorted({item[:-1] for item in listed if item.endswith("*")})),
+        )
+
+    def __or__(self, other: "Patterns") -> "Patterns":
+        return Patterns(self.exact | other.exact, tuple(sorted({*self.stems, *other.stems})))
+
+    def match(self, resource: str) -> bool:
+        return resource in self.exact or resource.startswith(self.stems)
+
+    @property
+    def everything(self) -> bool:
+        return "" in self.stems
+
+    def cover(self, beginning: str) -> bool:
+        """Whether everything that begins so matches."""
+        return beginning.startswith(self.stems)
+
+    def touch(self, beginning: str) -> bool:
+        """Whether anything that begins so can match."""
+        return (
+            beginning.startswith(self.stems)
+            or any(stem.startswith(beginning) for stem in self.stems)
+            or any(item.startswith(beginning) for item in self.exact)
+        )
+
+    def name_bucket(self, bucket: str) -> bool:
+        """Whether the bucket or anything in it matches."""
+        return bucket in self.exact or bucket.startswith(self.stems) or self.touch(bucket + "/")
+
+
+NO_PATTERNS = Patterns(frozenset(), ())

@@ -1,0 +1,45 @@
+"""A request as the admission chain sees it, and what its decision means for the request."""
+
+from deltaglider_proxy.access.admission.chain import Decision, Facts, Verdict
+from deltaglider_proxy.access.authenticator import Moment
+from deltaglider_proxy.access.client_address import Address
+from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.sigv4 import is_signed
+from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.s3.protocol.operations import Operation, Shows
+from deltaglider_proxy.s3.protocol.request import Request
+
+
+def facts_of(request: Request, operation: Operation, address: Address | None) -> Facts:
+    return Facts(
+        method=request.method,
+        bucket=request.bucket,
+        key=request.key,
+        list_prefix=request.parameters.get("prefix", ""),
+        authenticated=is_signed(request.query, request.headers),
+        address=address,
+        lists=operation.shows is Shows.NAMES,
+        plain=operation.shows is not None,
+    )
+
+
+def admit(state: AccessState, request: Request, operation: Operation, at: Moment) -> Decision:
+    """Raises AccessError(BLOCKED), or the answer that an operator's rule gives."""
+    decision = state.admission.decide(facts_of(request, operation, at.address), state.flags)
+    match decision.verdict:
+        case Verdict.DENY:
+            error = AccessError(Reason.BLOCKED, f"Access Denied by the admission block {decision.matched!r}.")
+            error.denied = ("admission", request.bucket, request.key)
+            raise error
+        case Verdict.REJECT:
+            raise Rejected(decision)
+        case Verdict.CONTINUE | Verdict.ALLOW_ANONYMOUS:
+            return decision
+
+
+class Rejected(Exception):
+    """The operator's own answer, which is no S3 error."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(f"rejected by the admission block {decision.matched!r}")
+        self.decision = decision
