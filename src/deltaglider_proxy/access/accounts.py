@@ -115,7 +115,7 @@ class Accounts:
         key = account.key(access_key)
         if not account.user.enabled or not key.usable(now):
             raise AccessError(Reason.DISABLED_KEY, "The AWS access key Id you provided does not exist in our records.")
-        return key.secret.encode()
+        return key.secret.reveal().encode()
 
     def identity_for(self, access_key: str) -> Identity:
         return self._by_key[hash_of(access_key)].identity(access_key)

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 Conditions = Mapping[str, Mapping[str, tuple[str, ...]]]
 """By operator, then by context key, the values of which one must match."""
+
+
+class Revealable(Protocol):
+    """A secret text, opened by whoever says so."""
+
+    def reveal(self) -> str: ...
 
 
 class Effect(StrEnum):
@@ -34,7 +41,7 @@ class AuthSource(StrEnum):
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     access_key_id: str
-    secret: str = field(repr=False)
+    secret: Revealable = field(repr=False)
     created_at: float
     enabled: bool = True
     expires_at: float | None = None
@@ -81,7 +88,7 @@ class AuthProvider:
     priority: int
     display_name: str | None
     client_id: str | None
-    client_secret: str | None = field(repr=False)
+    client_secret: Revealable | None = field(repr=False)
     issuer_url: str | None
     scopes: str
     extra_config: Mapping[str, object]
@@ -150,7 +157,7 @@ class S3Credentials:
     region: str
     bucket: str
     access_key_id: str
-    secret_access_key: str = field(repr=False)
+    secret_access_key: Revealable = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +203,5 @@ class ConfigRevision:
     applied_at: float
     applied_by: str
     action: str
-    document: str = field(repr=False)
+    document: Revealable = field(repr=False)
     summary: str

@@ -1,0 +1,72 @@
+"""One transaction, with a repository for each kind of thing that it is about."""
+
+from functools import cached_property
+
+from sqlalchemy import Connection
+
+from deltaglider_proxy.control.repositories.changes import Changes, changes_since
+from deltaglider_proxy.control.repositories.config_revisions import ConfigRevisions
+from deltaglider_proxy.control.repositories.groups import Groups
+from deltaglider_proxy.control.repositories.identities import Identities
+from deltaglider_proxy.control.repositories.mapping_rules import MappingRules
+from deltaglider_proxy.control.repositories.providers import Providers
+from deltaglider_proxy.control.repositories.revisions import Revisions
+from deltaglider_proxy.control.repositories.sessions import Revocations, Sessions
+from deltaglider_proxy.control.repositories.state import State
+from deltaglider_proxy.control.repositories.tokens import Tokens
+from deltaglider_proxy.control.repositories.users import Users
+from deltaglider_proxy.crypto.sealing import Sealer
+
+
+class Unit:
+    def __init__(self, connection: Connection, sealer: Sealer, now: float) -> None:
+        self.connection = connection
+        self._sealer = sealer
+        self._now = now
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        return Revisions(self.connection)
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.connection, self._sealer, self.revisions, self._now)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups(self.connection, self.revisions, self._now)
+
+    @cached_property
+    def providers(self) -> Providers:
+        return Providers(self.connection, self._sealer, self.revisions, self._now)
+
+    @cached_property
+    def rules(self) -> MappingRules:
+        return MappingRules(self.connection, self.revisions, self._now)
+
+    @cached_property
+    def identities(self) -> Identities:
+        return Identities(self.connection, self._now)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self.connection, self._sealer, self._now)
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        return Revocations(self.connection)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self.connection, self._now)
+
+    @cached_property
+    def config_revisions(self) -> ConfigRevisions:
+        return ConfigRevisions(self.connection, self._sealer, self._now)
+
+    @cached_property
+    def state(self) -> State:
+        return State(self.connection)
+
+    def changes_since(self, revision: int) -> Changes:
+        return changes_since(self.connection, self._sealer, revision)
