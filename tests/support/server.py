@@ -23,6 +23,9 @@ from mypy_boto3_s3 import S3Client
 
 ACCESS_KEY = "DGPTESTACCESSKEY0000"
 SECRET_KEY = "test-secret-key-of-forty-characters-0000"
+PASSWORD = "password of the tests"
+PASSWORD_HASH = "$2b$04$T366uWDmsoSFsOLwsZjVmeV1Mn1dTzP0hvgMW8Mnh.NlldkEbpWHy"
+"""Of PASSWORD; cheap, so that a test may sign in."""
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 
@@ -60,6 +63,8 @@ class Server:
     """The section `storage` of the file; `{root}` stands for the folder of the server."""
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    keeps_config: bool = False
+    """A restart finds the file as the server has left it."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,9 +99,12 @@ class Server:
             process.kill()
             process.wait()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    @property
+    def config(self) -> Path:
+        return self.root / "deltaglider_proxy.yaml"
+
+    def write_config(self) -> None:
         access = "  authentication: none" if self.open_access else _PAIR
-        config = self.root / "deltaglider_proxy.yaml"
         text = _CONFIG.format(
             root=self.root,
             storage=self.storage.format(root=self.root),
@@ -104,9 +112,15 @@ class Server:
             port=self.port,
             max_object_size=self.max_object_size,
         )
-        config.write_text(text)
+        self.config.write_text(text)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        if not (self.keeps_config and self.config.exists()):
+            self.write_config()
+        config = self.config
         clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
-        clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0", **self.environment}
+        clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0"}
+        clean |= {"DGP_BOOTSTRAP_PASSWORD_HASH": PASSWORD_HASH, "DGP_SECURE_COOKIES": "false", **self.environment}
         command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=self.root, env=clean, stdout=log, stderr=subprocess.STDOUT)
@@ -135,15 +149,15 @@ class Server:
         self.stop()
         self.start()
 
-    def client(self) -> S3Client:
+    def client(self, access_key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> S3Client:
         """boto3 as it comes, but for waiting less long and trying once."""
         client: S3Client = boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}, signature_version="s3v4"),
         )
         return client
 

@@ -81,6 +81,10 @@ class AccessError(Exception):
     delay = 0.0
     retry_after: float | None = None
     denied: tuple[str, str, str] | None = None
+    block = ""
+    """Name of the admission block."""
+    user = ""
+    """Whose request it was, where that is known."""
 
     def __init__(self, reason: Reason, message: str, details: dict[str, str] | None = None) -> None:
         super().__init__(f"{reason}: {message}")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from deltaglider_proxy.config import event_delivery, tls
-from deltaglider_proxy.config.address import ListenAddress
+from deltaglider_proxy.config.address import ListenAddress, NetworkText
 from deltaglider_proxy.config.duration import Duration, format_duration
 from deltaglider_proxy.config.event_delivery import EventDelivery
 from deltaglider_proxy.config.findings import Finding, Keys, dropped, error, warning
-from deltaglider_proxy.config.model import Model, Positive, Uint
+from deltaglider_proxy.config.model import Many, Model, Positive, Uint
 from deltaglider_proxy.config.secret import Secret
 from deltaglider_proxy.config.tls import Tls
 
@@ -21,6 +21,8 @@ MIN_GC_GRACE = timedelta(hours=1)
 _LEVEL = r"(?i:off|critical|error|warn|warning|info|debug|trace|[0-5])"
 _TARGET = r"[A-Za-z0-9_:.-]+"
 _LOG_FILTER = re.compile(rf"\s*({_TARGET}(\s*=\s*({_LEVEL})?)?\s*)?(,\s*({_TARGET}(\s*=\s*({_LEVEL})?)?\s*)?)*")
+
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?/?")
 
 
 class Advanced(Model):
@@ -62,6 +64,22 @@ class Advanced(Model):
     """Key of the shared database in that bucket."""
     bootstrap_password_hash: Secret | None = None
     """bcrypt hash, or its base64, of the first administrator's password; generated if absent."""
+    database_path: str = "./deltaglider_config.db"
+    """File with users, groups and sessions, encrypted."""
+    database_url: Secret | None = None
+    """PostgreSQL instead of the file, shared by several instances: postgresql://USER:PASSWORD@HOST/NAME."""
+    database_key_file: str | None = None
+    """File whose content is needed too to open the database."""
+    audit_dir: str = "./audit"
+    """Directory of the audit log."""
+    audit_max_mb: Positive = 256
+    """MiB of audit log that are kept."""
+    audit_object_writes: bool = True
+    """Whether uploads, copies and deletions of objects are part of the audit log."""
+    public_url: str | None = None
+    """How people reach this server, such as https://s3.example.com; needed for sign-in through a provider."""
+    outbound_allow_cidrs: Many[NetworkText] = ()
+    """Private networks that sign-in providers and webhooks may live in."""
     tls: Tls | None = None
     """HTTPS without a proxy in front."""
     event_delivery: EventDelivery | None = None
@@ -96,6 +114,12 @@ def check(advanced: Advanced) -> Iterator[Finding]:
         yield dropped(place, "is no log filter", remedy, drop=place, value=advanced.log_level)
     if not advanced.cache_dir:
         yield error((*keys, "cache_dir"), "must not be empty", "name a directory")
+    for name, path in (("audit_dir", advanced.audit_dir), ("database_path", advanced.database_path)):
+        if not path:
+            yield error((*keys, name), "must not be empty", "name a place on a local disk")
+    if advanced.public_url is not None and not _PUBLIC_URL.fullmatch(advanced.public_url):
+        place = (*keys, "public_url")
+        yield error(place, "is no URL of a server", "write https://s3.example.com", value=advanced.public_url)
     if not advanced.config_sync_object_key.strip():
         place = (*keys, "config_sync_object_key")
         yield warning(place, "is ignored, because it is blank", "remove it").dropping(place)

@@ -6,7 +6,7 @@ The layers are kept apart: `file_settings` is what the file says, `settings` wha
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from deltaglider_proxy.config import auth_state, checks, document, overlay, sear
 from deltaglider_proxy.config.auth_state import AuthState, OpenAccess, SignedRequests, Undecided
 from deltaglider_proxy.config.document import Document, Format
 from deltaglider_proxy.config.environment import present
+from deltaglider_proxy.config.expand import Reference
 from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Finding, Keys, Severity, info, warning
 from deltaglider_proxy.config.overlay import Layered
+from deltaglider_proxy.config.preserve import preserve
 from deltaglider_proxy.config.runtime import RuntimeSettings
 from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.config.shape import Canonical, canonicalise
@@ -49,6 +51,19 @@ class LoadedConfig:
     overrides: Mapping[Keys, str]
     """Fields that the file does not decide, with `env:DGP_X` or `cli:--listen`."""
     log_sources: LogSources
+    references: Mapping[Keys, str] = field(default_factory=dict)
+    """Values of the file that are a reference to the environment as a whole, as written."""
+    file_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The file as canonical plain values, references resolved, secrets in clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a configuration comes from, for whoever reads it again."""
+
+    path: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+    listen: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +99,51 @@ def load(
     """
     environ = present(environ)
     found = search.find(argv_config, environ, cwd, system_dir)
-    file = _read(found.path, environ)
-    layered = overlay.apply(deepcopy(file.canonical.data), environ, listen)
+    return _finish(_read(found.path, environ), Sources(found.path, environ, listen), _hidden(found))
+
+
+def reload(sources: Sources) -> LoadedConfig:
+    """The same file again. Raises ConfigError."""
+    return _finish(_read(sources.path, sources.environ), sources, [])
+
+
+def load_text(text: str, sources: Sources, running: LoadedConfig | None = None) -> LoadedConfig:
+    """A text in place of the file, under the same environment and flags. Secrets that it leaves out are those of
+    `running`. Raises ConfigError, BootstrapHashChanged.
+    """
+    source = str(sources.path) if sources.path is not None else "the document"
+    parsed = document.parse(text.encode(), source, Format.YAML, sources.environ)
+    canonical = canonicalise(parsed.data)
+    kept: dict[Keys, str] = {}
+    findings: list[Finding] = []
+    if running is not None and not canonical.parse and not canonical.rules:
+        kept, findings = preserve(canonical.data, running.file_data, running.references)
+    return _finish(_typed(source, parsed, canonical), sources, findings, kept)
+
+
+def _finish(
+    file: _File, sources: Sources, notes: list[Finding], kept: Mapping[Keys, str] | None = None
+) -> LoadedConfig:
+    environ = sources.environ
+    layered = overlay.apply(deepcopy(file.canonical.data), environ, sources.listen)
     settings, findings = _check(file, layered)
     auth = auth_state.classify(settings.access)
-    notes = [*_toml_warnings(found.path, layered.runtime), *_hidden(found), *_auth_warnings(auth), *layered.warnings]
+    notes = [*_toml_warnings(sources.path, layered.runtime), *notes, *_auth_warnings(auth), *layered.warnings]
+    references = {keys: found.text for keys, found in _moved(file.document, file.canonical).items()}
     dgp_log_level = environ.get("DGP_LOG_LEVEL")
     # An invalid filter of the file is left out of the settings, and must not come back here.
     file_filter = None if _dropped(findings, ("advanced", "log_level")) else file.settings.advanced.log_level
     return LoadedConfig(
         settings=settings,
         runtime=layered.runtime,
-        path=found.path,
+        path=sources.path,
         warnings=(*notes, *findings),
         auth_state=auth,
         file_settings=file.settings,
         overrides=layered.overrides,
         log_sources=LogSources(layered.runtime.rust_log, dgp_log_level, file_filter),
+        references={**references, **(kept or {})},
+        file_data=file.canonical.data,
     )
 
 
@@ -140,7 +183,11 @@ def lint(path: Path, environ: Mapping[str, str]) -> LintReport:
 def _read(path: Path | None, environ: Mapping[str, str]) -> _File:
     source = str(path) if path is not None else DEFAULTS
     text = document.read(path, environ) if path is not None else document.EMPTY
-    canonical = canonicalise(text.data)
+    return _typed(source, text, canonicalise(text.data))
+
+
+def _typed(source: str, text: Document, canonical: Canonical) -> _File:
+    """Raises ConfigError."""
     references = {keys: reference.value for keys, reference in _moved(text, canonical).items()}
     built = build(canonical.data, references)
     file = _File(source, text, canonical, Settings() if isinstance(built, list) else built)
@@ -160,10 +207,10 @@ def _at(finding: Finding, text: Document) -> Finding:
     return replace(finding, line=line, column=column)
 
 
-def _moved(text: Document, canonical: Canonical) -> dict[Keys, Any]:
+def _moved(text: Document, canonical: Canonical) -> dict[Keys, Reference]:
     """References by their place in the canonical shape."""
     places = {origin: keys for keys, origin in canonical.origins.items()}
-    moved: dict[Keys, Any] = {}
+    moved: dict[Keys, Reference] = {}
     for keys, reference in text.references.items():
         for length in range(len(keys), 0, -1):
             if (place := places.get(keys[:length])) is not None:

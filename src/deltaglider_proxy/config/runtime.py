@@ -88,6 +88,8 @@ class RuntimeSettings(Model):
     """Send session cookies over HTTPS only."""
     session_ttl_hours: Positive = 4
     """Hours that a session lasts."""
+    session_idle_minutes: Uint = 60
+    """Minutes without a request after which a session ends; 0 turns this off."""
     clock_skew_seconds: Uint = 300
     """Seconds that a signature's time may be off."""
     replay_window_secs: Uint = 2

@@ -77,6 +77,18 @@ def schema() -> Schema:
     }
 
 
+def section_schema(section: str) -> Schema:
+    """What may stand below one section."""
+    whole = schema()
+    return {
+        "$schema": DIALECT,
+        "$id": f"{IDENTIFIER}:{section}",
+        "title": f"deltaglider_proxy configuration: {section}",
+        **whole["$defs"]["Sectioned"]["properties"][section],
+        "$defs": whole["$defs"],
+    }
+
+
 def text() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from deltaglider_proxy.crypto.passwords import generate_password, hash_password, parse_hash
+from deltaglider_proxy.crypto.passwords import NotAHash, generate_password, hash_password, parse_hash
 
 FILE_NAME = ".deltaglider_bootstrap_hash"
 LEGACY_FILE_NAME = ".deltaglider_admin_hash"
@@ -27,7 +27,7 @@ class BootstrapHash:
 
 
 def resolve(configured: str | None, directory: Path) -> BootstrapHash:
-    """`configured` comes first, then the files in `directory`; else one is made and written. Raises NotAHash, OSError."""
+    """`configured` comes first, then files in `directory`; else one is made and written. Raises NotAHash, OSError."""
     if configured:
         return BootstrapHash(parse_hash(configured, "the configured bootstrap password hash"), Source.CONFIGURED)
     for name in (FILE_NAME, LEGACY_FILE_NAME):
@@ -38,6 +38,14 @@ def resolve(configured: str | None, directory: Path) -> BootstrapHash:
     hashed = hash_password(password)
     replace_file(hashed, directory)
     return BootstrapHash(hashed, Source.GENERATED, password)
+
+
+def kept_in(directory: Path) -> str | None:
+    """The hash of the file, if there is one and it is one."""
+    try:
+        return parse_hash((directory / FILE_NAME).read_text("ascii", "replace"), FILE_NAME)
+    except (FileNotFoundError, NotAHash):
+        return None
 
 
 def replace_file(hashed: str, directory: Path) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
@@ -68,6 +68,7 @@ def open_database(target: Target) -> "Database":
     """
     if isinstance(target, SqliteTarget):
         _finish_rekey(target)
+        _create(target.path)
         return Database(target, _open_sqlite(target.path, target.keys))
     url = target.url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
     try:
@@ -97,11 +98,10 @@ class Database:
     def __init__(self, target: Target, engine: Engine) -> None:
         self._target = target
         self._engine = engine
-        self._inode = 0
+        # Taken before the first connection, so that a file that is replaced in between counts as stale.
+        self._inode = target.path.stat().st_ino if isinstance(target, SqliteTarget) else 0
         try:
             _probe(engine)
-            if isinstance(target, SqliteTarget):
-                self._inode = target.path.stat().st_ino
             self._migrate()
             self.sealer = self._open_sealer()
         except BaseException:
@@ -158,8 +158,12 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except OperationalError as error:
-            raise DatabaseUnavailable(f"the database does not answer: {_reason(error)}") from error
+        except DBAPIError as error:
+            # A connection that is made after the file was replaced finds one that its hash does not open.
+            self._refuse_stale()
+            if isinstance(error, OperationalError):
+                raise DatabaseUnavailable(f"the database does not answer: {_reason(error)}") from error
+            raise
 
     def _migrate(self) -> None:
         with self._engine.connect() as connection:
@@ -185,22 +189,28 @@ class Database:
         with self._engine.connect().execution_options(dgp_writes=True) as connection, connection.begin():
             self._serialise(connection)
             keys = self._target.keys
-            row = connection.execute(select(tables.sealing_keys)).one_or_none()
-            if row is not None:
+            newest_first = select(tables.sealing_keys).order_by(tables.sealing_keys.c.id.desc())
+            rows = connection.execute(newest_first).all()
+            for row in rows:
                 try:
-                    return unwrap(row.wrapped, keys.wrapping(row.salt))
+                    sealer = unwrap(row.wrapped, keys.wrapping(row.salt))
                 except CannotUnseal:
-                    raise WrongKey("the bootstrap hash or the key file is not the one of this database") from None
+                    continue
+                if row is rows[0]:
+                    connection.execute(delete(tables.sealing_keys).where(tables.sealing_keys.c.id < row.id))
+                return sealer
+            if rows:
+                raise WrongKey("the bootstrap hash or the key file is not the one of this database")
             sealer, salt = new_sealer(), os.urandom(SALT_BYTES)
             wrapped = sealer.wrapped(keys.wrapping(salt))
             connection.execute(insert(tables.sealing_keys).values(id=1, salt=salt, wrapped=wrapped))
             return sealer
 
-    def rekey(self, new_hash: str, keep_hash: Callable[[], None]) -> None:
+    def rekey(self, new_hash: str, keep_hash: Callable[[], object]) -> None:
         """Let another bootstrap hash open it. `keep_hash` writes the new hash to where the next start finds it.
 
-        Afterwards this object is stale. A crash at any moment leaves a hash and a database that go together: see
-        `_finish_rekey`.
+        Afterwards this object is stale, if it is of a file. A crash at any moment leaves a hash and a database that go
+        together: see `_finish_rekey`.
         """
         keys = Keys(new_hash, self._target.keys.key_file)
         salt = os.urandom(SALT_BYTES)
@@ -208,11 +218,15 @@ class Database:
         if isinstance(self._target, SqliteTarget):
             self._rekey_file(self._target.path, keys, salt, wrapped, keep_hash)
             return
+        # Both hashes open it until the new one is kept.
         with self.write(0.0) as unit:
-            unit.connection.execute(update(tables.sealing_keys).values(salt=salt, wrapped=wrapped))
-            keep_hash()
+            latest = unit.connection.execute(select(func.max(tables.sealing_keys.c.id))).scalar_one()
+            unit.connection.execute(insert(tables.sealing_keys).values(id=latest + 1, salt=salt, wrapped=wrapped))
+        keep_hash()
+        with self.write(0.0) as unit:
+            unit.connection.execute(delete(tables.sealing_keys).where(tables.sealing_keys.c.id <= latest))
 
-    def _rekey_file(self, path: Path, keys: Keys, salt: bytes, wrapped: bytes, keep_hash: Callable[[], None]) -> None:
+    def _rekey_file(self, path: Path, keys: Keys, salt: bytes, wrapped: bytes, keep_hash: Callable[[], object]) -> None:
         fresh = _new_name(path)
         with self._engine.connect().execution_options(dgp_writes=True) as holder, holder.begin():
             self._refuse_stale()
@@ -241,16 +255,28 @@ class Database:
         try:
             cursor = raw.cursor()
             cursor.execute("attach database ? as fresh key ?", (str(path), passphrase))
+            cursor.execute("begin")  # else each table would be of another moment
             cursor.execute("select sqlcipher_export('fresh')")
+            cursor.execute("commit")
             cursor.execute("detach database fresh")
+        except BaseException:
+            raw.invalidate()  # the copy is still attached
+            raise
         finally:
             raw.close()
 
 
+def _create(path: Path) -> None:
+    # A file that is there is not opened: closing it again would drop the locks of this process's connections.
+    if not path.exists():
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise DatabaseUnavailable(f"{path} cannot be made: {error.strerror}") from error
+
+
 def _open_sqlite(path: Path, keys: Keys) -> Engine:
     def connect() -> object:
-        if not path.exists():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlcipher.connect(str(path), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         quoted = keys.bootstrap_hash.replace("'", "''")
         connection.execute(f"pragma key = '{quoted}'")
@@ -312,10 +338,24 @@ def _finish_rekey(target: SqliteTarget) -> None:
     if not fresh.exists():
         return
     if target.path.exists() and _opens_whole(target.path, target.keys):
-        fresh.unlink()
+        _discard(fresh, target)
     elif _opens_whole(fresh, target.keys):
         fresh.replace(target.path)
     _sync(target.path.parent)
+
+
+def _discard(fresh: Path, target: SqliteTarget) -> None:
+    """Unless another process is at it: whoever changes the hash holds the write lock until the file is in place."""
+    inode = target.path.stat().st_ino
+    engine = _open_sqlite(target.path, target.keys)
+    try:
+        with engine.connect().execution_options(dgp_writes=True) as connection, connection.begin():
+            if target.path.stat().st_ino == inode:
+                fresh.unlink(missing_ok=True)
+    except DBAPIError as error:
+        raise DatabaseUnavailable(f"the database does not answer: {_reason(error)}") from error
+    finally:
+        engine.dispose()
 
 
 def _opens_whole(path: Path, keys: Keys) -> bool:

@@ -1,13 +1,16 @@
 """A request as the admission chain sees it, and what its decision means for the request."""
 
+from dataclasses import replace
+
 from deltaglider_proxy.access.admission.chain import Decision, Facts, Verdict
 from deltaglider_proxy.access.authenticator import Moment
 from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.access.sigv4 import is_signed
 from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.s3.protocol import operations
 from deltaglider_proxy.s3.protocol.operations import Operation, Shows
-from deltaglider_proxy.s3.protocol.request import Request
+from deltaglider_proxy.s3.protocol.request import Request, parse_request
 
 
 def facts_of(request: Request, operation: Operation, address: Address | None) -> Facts:
@@ -23,13 +26,20 @@ def facts_of(request: Request, operation: Operation, address: Address | None) ->
     )
 
 
+def resolve_request(method: str, path: str, query: str, *, authenticated: bool, address: Address | None) -> Facts:
+    """What a request would be, for whoever wonders. Raises S3Error for one that is none."""
+    request = parse_request(method, path.encode(), query.encode(), [])
+    facts = facts_of(request, operations.match(request), address)
+    return replace(facts, bucket=facts.bucket.lower(), authenticated=authenticated or facts.authenticated)
+
+
 def admit(state: AccessState, request: Request, operation: Operation, at: Moment) -> Decision:
     """Raises AccessError(BLOCKED), or the answer that an operator's rule gives."""
     decision = state.admission.decide(facts_of(request, operation, at.address), state.flags)
     match decision.verdict:
         case Verdict.DENY:
             error = AccessError(Reason.BLOCKED, f"Access Denied by the admission block {decision.matched!r}.")
-            error.denied = ("admission", request.bucket, request.key)
+            error.block = decision.matched or ""
             raise error
         case Verdict.REJECT:
             raise Rejected(decision)

@@ -8,13 +8,14 @@ from typing import Any
 import structlog
 
 from deltaglider_proxy.access.admission.chain import Verdict
+from deltaglider_proxy.access.auditor import Auditor, NoLog
 from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
 from deltaglider_proxy.access.client_address import ClientAddresses
 from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.api import ObjectStore
-from deltaglider_proxy.s3 import admission, cors
+from deltaglider_proxy.s3 import admission, cors, trail
 from deltaglider_proxy.s3.admission import Rejected
 from deltaglider_proxy.s3.authorization import authorize_call, context_of
 from deltaglider_proxy.s3.body import Receive, RequestBody
@@ -47,18 +48,42 @@ class _Cut(Exception):
     """The response had begun when its source failed: it must end short."""
 
 
+class Uses:
+    """How many requests still work with something."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def begin(self) -> None:
+        self._count += 1
+        self._none.clear()
+
+    def end(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self._none.set()
+
+    async def ended(self) -> None:
+        """When there is none; more may begin if it is still offered."""
+        await self._none.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a request is served with."""
+    """What a request is served with, from its first step to the last byte of its answer."""
 
     store: ObjectStore
     settings: S3Settings
     access: AccessState
     uploads: UploadChecksums
+    uses: Uses
+    """Of the store."""
 
     @classmethod
     def of(cls, store: ObjectStore, settings: S3Settings, access: AccessState) -> "Serving":
-        return cls(store, settings, access, UploadChecksums(store))
+        return cls(store, settings, access, UploadChecksums(store), Uses())
 
 
 class S3App:
@@ -79,8 +104,13 @@ class S3App:
         self._clock = clock
         self._pool = pool
         self._observer = observer
+        self._auditor = Auditor(NoLog())
         self._held = 0
         self._free = asyncio.Semaphore(serving.settings.max_concurrent_requests)
+
+    def audit(self, auditor: Auditor) -> None:
+        """Report to it from now on."""
+        self._auditor = auditor
 
     @property
     def serving(self) -> Serving:
@@ -95,12 +125,20 @@ class S3App:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        serving = self._serving
+        serving.uses.begin()
+        try:
+            await self._serve_with(serving, scope, receive, send)
+        finally:
+            serving.uses.end()
+
+    async def _serve_with(self, serving: Serving, scope: Scope, receive: Receive, send: Send) -> None:
         seen = self._observer.begin(scope)
         headers = scope["headers"]
         waits = _expects_continue(headers)
-        body = RequestBody(receive, self._serving.settings.idle_timeout, _content_length(headers), waits=waits)
+        body = RequestBody(receive, serving.settings.idle_timeout, _content_length(headers), waits=waits)
         try:
-            response = await self._answer(scope, body, seen)
+            response = await self._answer(serving, scope, body, seen)
         except S3Error as error:
             response = self._error(scope, error, seen)
         try:
@@ -109,11 +147,13 @@ class S3App:
             if response.close is not None:
                 await response.close()
             self._observer.end(seen)
+            if seen.call is not None:
+                trail.ended(self._auditor, seen.call, seen)
 
-    async def _answer(self, scope: Scope, body: RequestBody, seen: Seen) -> Response:
+    async def _answer(self, serving: Serving, scope: Scope, body: RequestBody, seen: Seen) -> Response:
         method: str = scope["method"]
         if method == "OPTIONS":
-            return cors.preflight(self._serving.settings.cors_permissive, scope["headers"])
+            return cors.preflight(serving.settings.cors_permissive, scope["headers"])
         request: Request | None = None
         try:
             request = parse_request(
@@ -121,22 +161,25 @@ class S3App:
                 scope["raw_path"],
                 scope["query_string"],
                 scope["headers"],
-                self._serving.settings.virtual_host_domain,
+                serving.settings.virtual_host_domain,
             )
-            call = self._admit(request, body, scope)
+            call = self._admit(serving, request, body, scope, seen)
+            seen.call = call
             if call.operation.body is BodyKind.SMALL_XML:
                 call.document = await read_document(call)
             if call.operation.long:
-                return await patiently(self._outcome(call, scope, seen), self._serving.settings.silence)
+                return await patiently(self._outcome(call, scope, seen), serving.settings.silence)
             return await HANDLERS[call.operation.handler](call)
         except S3Error:
             raise
         except Rejected as rejected:
+            assert request is not None
+            trail.rejected(self._auditor, rejected.decision.matched or "", request, seen.address, seen)
             return _operators_answer(rejected)
         except Exception as error:
             if isinstance(error, AccessError) and error.delay:
                 await self._hold_back(error.delay)
-            raise self._explained(error, request) from error
+            raise self._explained(error, request, seen) from error
 
     async def _hold_back(self, seconds: float) -> None:
         """Let somebody who guesses wait, unless many do so already: each takes the place of a request."""
@@ -155,13 +198,14 @@ class S3App:
         except S3Error as error:
             return self._error(scope, error, seen)
         except Exception as error:  # noqa: BLE001 - `_explained` logs what nobody expected
-            return self._error(scope, self._explained(error, call.request), seen)
+            return self._error(scope, self._explained(error, call.request, seen), seen)
 
-    def _explained(self, error: Exception, request: Request | None) -> S3Error:
+    def _explained(self, error: Exception, request: Request | None, seen: Seen) -> S3Error:
         """What the client is told of it; the log, what it need not know."""
         match error:
             case AccessError():
                 self._observer.refused(error)
+                trail.refused(self._auditor, error, request, seen.address, seen)
                 return from_access(error)
             case engine.EngineError():
                 bucket, key = (request.bucket, request.key) if request is not None else ("", "")
@@ -173,12 +217,11 @@ class S3App:
                 _log.error("unexpected error", exc_info=error)
                 return S3Error(Code.InternalError)
 
-    def _admit(self, request: Request, body: RequestBody, scope: Scope) -> Call:
+    def _admit(self, serving: Serving, request: Request, body: RequestBody, scope: Scope, seen: Seen) -> Call:
         """Who asks, for what, and whether they may: before a byte of the body is read."""
-        serving = self._serving
         state = serving.access
         client = scope.get("client")
-        address = self._addresses.of(client[0] if client else "", request.headers)
+        address = seen.address = self._addresses.of(client[0] if client else "", request.headers)
         at = Moment(self._clock.now(), self._clock.monotonic(), address)
         operation = operations.match(request)
         decision = admission.admit(state, request, operation, at)
@@ -195,7 +238,11 @@ class S3App:
             error.retry_after = _MAINTENANCE_RETRY
             raise error
         context = context_of(request, caller, at, scope.get("scheme", "http"))
-        filtered = authorize_call(operation, request, caller, context)
+        try:
+            filtered = authorize_call(operation, request, caller, context)
+        except AccessError as error:
+            error.user = caller.identity.name
+            raise
         if operation.changes_objects and request.bucket in serving.settings.closed:
             raise S3Error(Code.AccessDenied, "Only replication writes into this bucket.")
         operations.check_parameters(operation, request)

@@ -17,6 +17,8 @@ from deltaglider_proxy.telemetry.pool import Pool
 
 HeaderList = list[tuple[bytes, bytes]]
 
+_MOST_REFUSED = 16
+
 XML_HEADERS: HeaderList = [(b"content-type", b"application/xml")]
 
 
@@ -61,6 +63,8 @@ class Call:
     pool: Pool
     authenticator: Authenticator
     uploads: UploadChecksums
+    refused_keys: list[str] = field(default_factory=list)
+    """Of those that an operation is about, and that the caller may not touch: the first few."""
     document: bytes = b""
     """The body of operations whose body is a small document."""
 
@@ -78,7 +82,10 @@ class Call:
 
     def may(self, action: str, key: str) -> bool:
         """Whether the caller may do something else with a key of this bucket."""
-        return allowed(self.caller.identity, action, self.bucket, key, self.context)
+        may = allowed(self.caller.identity, action, self.bucket, key, self.context)
+        if not may and len(self.refused_keys) < _MOST_REFUSED:
+            self.refused_keys.append(key)
+        return may
 
     def header(self, name: bytes) -> str | None:
         return self.request.header(name)

@@ -4,7 +4,9 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.access.errors import AccessError
+from deltaglider_proxy.s3.call import Call
 from deltaglider_proxy.telemetry.access_log import AccessLog
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.http_labels import operation_of
@@ -26,6 +28,10 @@ class Seen:
     status: int = 0
     head_seconds: float = 0.0
     length: int = 0
+    address: Address | None = None
+    """Of the client, once it is known."""
+    call: Call | None = None
+    """Once it was let in."""
 
 
 class Observer:

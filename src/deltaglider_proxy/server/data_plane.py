@@ -2,20 +2,29 @@
 requests that have begun end on theirs.
 """
 
+import asyncio
+import re
 from dataclasses import replace
+from typing import Final
 
+from deltaglider_proxy.admin.ports import BackendHealth
 from deltaglider_proxy.engine import errors as engine_errors
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.server.events import CountedEvents
+from deltaglider_proxy.server.from_config import CannotStart
 from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import open_all
+from deltaglider_proxy.storage.errors import Away, StorageError
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
 from deltaglider_proxy.telemetry.tasks import Background, Crew
+
+_PATIENCE: Final = 10.0
+_WRONG_KEYS: Final = re.compile("InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken")
 
 
 def share(settings: EngineSettings, workers: int) -> EngineSettings:
@@ -36,8 +45,8 @@ class DataPlane:
         self.settings = settings
         self._codec_pool = Pool(ours.codec_slots, "codec")
         self._services = Services(settings, pool, clock)
-        backend = open_all(settings.storage, self._services.backends, pool, clock)
-        self.context = Context(backend, ours, clock, pool, self._codec_pool, CountedEvents(metrics), Background())
+        self._routed = open_all(settings.storage, self._services.backends, pool, clock)
+        self.context = Context(self._routed, ours, clock, pool, self._codec_pool, CountedEvents(metrics), Background())
         self.engine = Engine(self.context)
         self._crew = Crew()
 
@@ -52,6 +61,30 @@ class DataPlane:
                 await self.engine.create_bucket(bucket)
             except engine_errors.BucketExists:
                 continue
+
+    async def check_against(self, before: ServerSettings) -> None:
+        """Ask the backends that are new or other than before. Raises CannotStart."""
+        known = {backend.name: backend for backend in before.storage.backends}
+        for backend in self.settings.storage.backends:
+            if known.get(backend.name) == backend:
+                continue
+            health = await self.health(backend.name)
+            if health.status in ("unreachable", "auth-rejected"):
+                raise CannotStart(f"backend {backend.name!r} is {health.status}: {health.detail}")
+
+    async def health(self, name: str) -> BackendHealth:
+        """Ask a backend now. Raises KeyError."""
+        backend = self._routed.named(name)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await backend.buckets()
+            status, detail = "healthy", ""
+        except (Away, TimeoutError) as error:
+            status, detail = "unreachable", str(error) or "no answer in time"
+        except StorageError as error:
+            # A key pair that may not list buckets may still be the right one for some of them.
+            status, detail = "auth-rejected" if _WRONG_KEYS.search(str(error)) else "erroring", str(error)
+        return BackendHealth(status, detail, self.context.clock.now())
 
     async def close(self) -> None:
         """When nobody uses it any more."""

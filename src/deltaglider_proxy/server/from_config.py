@@ -1,6 +1,7 @@
 """From the configuration to what the layers take as arguments: the one place that knows both."""
 
 import os
+import re
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,6 +11,7 @@ from deltaglider_proxy.access.failure_limit import Limits
 from deltaglider_proxy.access.identity import ANONYMOUS, Identity, StaticCredentials
 from deltaglider_proxy.access.policy.strangers import anonymous_rules
 from deltaglider_proxy.access.state import AccessState, Mode
+from deltaglider_proxy.admin.settings import AdminSettings
 from deltaglider_proxy.config.auth_state import OpenAccess, SignedRequests, Undecided
 from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.load import LoadedConfig
@@ -19,7 +21,8 @@ from deltaglider_proxy.engine.model import BucketPolicy
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
-from deltaglider_proxy.server.settings import BootProbe, KeyPair, ServerSettings
+from deltaglider_proxy.server.control_plane import ControlSettings
+from deltaglider_proxy.server.settings import AuditSettings, BootProbe, KeyPair, ServerSettings
 from deltaglider_proxy.server.storage import Directory, Service, StorageSettings
 from deltaglider_proxy.storage.backends.s3.settings import KeyPair as ServiceKeyPair
 from deltaglider_proxy.storage.backends.s3.settings import S3Settings as ServiceSettings
@@ -57,6 +60,21 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         boot_probe=BootProbe(runtime.boot_backend_probe),
         key_pair=pair,
         access=access_of(loaded, pair),
+        control=_control(loaded),
+        audit=AuditSettings(
+            directory=Path(advanced.audit_dir).absolute() / _file_name(runtime.node_id or "local"),
+            max_bytes=advanced.audit_max_mb * _MIB,
+            object_writes=advanced.audit_object_writes,
+            node=runtime.node_id or "local",
+        ),
+        admin=AdminSettings(
+            version=package_version(),
+            secure_cookies=runtime.secure_cookies,
+            session_seconds=runtime.session_ttl_hours * 3600.0,
+            idle_seconds=runtime.session_idle_minutes * 60.0,
+            cors_permissive=runtime.cors_permissive,
+            endpoint=(advanced.public_url or "").rstrip("/"),
+        ),
         engine=_engine(loaded, cache_dir, spool_dir),
         s3=S3Settings(
             max_object_size=advanced.max_object_size,
@@ -86,6 +104,11 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
             float(runtime.rate_limit_window_secs),
             float(runtime.rate_limit_lockout_secs),
         ),
+        account_limits=Limits(
+            runtime.rate_limit_account_max_attempts,
+            float(runtime.rate_limit_account_window_secs),
+            float(runtime.rate_limit_account_lockout_secs),
+        ),
         trust_proxy_headers=runtime.trust_proxy_headers,
         trusted_proxies=tuple(ip_network(text, strict=False) for text in runtime.trusted_proxy_cidrs or ()),
         pool_threads=min(advanced.blocking_threads, _MOST_THREADS),
@@ -94,6 +117,32 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         sweep_interval=float(runtime.multipart_sweep_interval_secs),
         version=package_version(),
     )
+
+
+def _control(loaded: LoadedConfig) -> ControlSettings:
+    """Raises CannotStart."""
+    advanced = loaded.settings.advanced
+    key_file = b""
+    if advanced.database_key_file is not None:
+        try:
+            key_file = Path(advanced.database_key_file).read_bytes()
+        except OSError as error:
+            raise CannotStart(f"advanced.database_key_file: {advanced.database_key_file}: {error.strerror}") from error
+    path, hashed = Path(advanced.database_path), advanced.bootstrap_password_hash
+    if not path.is_absolute() and not path.exists() and loaded.path is not None:
+        beside = loaded.path.parent / path.name
+        path = beside if beside.exists() else path
+    return ControlSettings(
+        path=path.absolute(),
+        configured_hash=hashed.reveal() if hashed is not None else None,
+        url=advanced.database_url.reveal() if advanced.database_url is not None else None,
+        key_file=key_file,
+        directory=Path.cwd(),
+    )
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:100]
 
 
 def package_version() -> str:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -18,9 +19,14 @@ import structlog
 from granian.constants import Interfaces, Loops
 from granian.server.mp import MPServer
 
-from deltaglider_proxy.config.load import LoadedConfig
+from deltaglider_proxy.config.load import LoadedConfig, Sources
+from deltaglider_proxy.control import bootstrap_hash
+from deltaglider_proxy.control.bootstrap_hash import Source
+from deltaglider_proxy.control.errors import CannotOpen, WrongKey
+from deltaglider_proxy.crypto.passwords import NotAHash
 from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
+from deltaglider_proxy.server.configuration import RELOAD, Boot, forget_applied
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.services import Services, forget_verdicts
@@ -37,7 +43,7 @@ _cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
 
 
-def run(loaded: LoadedConfig, *, verbose: bool) -> int:
+def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
     """Serve until a signal; the exit code."""
     try:
         settings = settings_of(loaded, verbose=verbose)
@@ -50,15 +56,16 @@ def run(loaded: LoadedConfig, *, verbose: bool) -> int:
         _check_port(settings)
         claimed = claim(settings.storage)
         _prepare(settings)
+        settings = _open_control(settings)
         if settings.boot_probe is not BootProbe.OFF:
             _boot(settings)
         _announce(settings, loaded.path)
-    except (CannotStart, RootUnusable) as error:
+    except (CannotStart, RootUnusable, CannotOpen) as error:
         return _refuse(error)
     finally:
         # Worker processes are forks: no thread of this process may live when they begin.
         logs.stop()
-    code = _serve(settings)
+    code = _serve(settings, Boot(loaded, sources, verbose))
     del claimed
     return code
 
@@ -86,9 +93,42 @@ def _prepare(settings: ServerSettings) -> None:
     for directory in (settings.engine.cache_dir, settings.engine.spool_dir, settings.run_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     quota.forget(settings.engine.cache_dir)
+    forget_applied(settings.run_dir)
     forget_verdicts(settings.run_dir, settings.storage.services)
     worker_slots.prepare(settings.run_dir, SystemClock().now())
     DrainFlag(settings.run_dir).lower()
+
+
+def _open_control(settings: ServerSettings) -> ServerSettings:
+    """Finds out the bootstrap hash, and makes or migrates the database while nobody else works with it.
+
+    A database that the hash does not open is left to the workers, which refuse everything until that is mended.
+    Raises CannotStart, CannotOpen.
+    """
+    control = settings.control
+    try:
+        found = bootstrap_hash.resolve(control.configured_hash, control.directory)
+    except NotAHash as error:
+        raise CannotStart(str(error)) from error
+    except OSError as error:
+        raise CannotStart(
+            f"the bootstrap password cannot be kept in {control.directory}: {error.strerror}; set "
+            "DGP_BOOTSTRAP_PASSWORD_HASH, or start where a file can be written"
+        ) from error
+    if found.source is Source.GENERATED:
+        _log.warning(
+            "made a bootstrap password for the admin API", kept_in=bootstrap_hash.FILE_NAME, form="its bcrypt hash"
+        )
+        if sys.stderr.isatty():
+            sys.stderr.write(f"Bootstrap password, shown only now: {found.generated_password}\n")
+        else:
+            _log.warning("set one that you know: deltaglider_proxy --set-bootstrap-password")
+    resolved = replace(control, bootstrap=replace(found, generated_password=None))
+    try:
+        resolved.open(found.value).close()
+    except WrongKey as error:
+        _log.error("the database is locked", reason=str(error))
+    return replace(settings, control=resolved)
 
 
 def _boot(settings: ServerSettings) -> None:
@@ -142,7 +182,7 @@ def _announce(settings: ServerSettings, path: Path | None) -> None:
             _log.warning(line)
 
 
-def _serve(settings: ServerSettings) -> int:
+def _serve(settings: ServerSettings, boot: Boot) -> int:
     server = MPServer(
         "deltaglider_proxy",
         address=settings.host,
@@ -163,7 +203,7 @@ def _serve(settings: ServerSettings) -> int:
     # and hold up the end until it is killed.
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_end_on_signals)
     try:
-        server.serve(target_loader=functools.partial(load, settings))
+        server.serve(target_loader=functools.partial(load, settings, boot))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if code:
@@ -201,6 +241,7 @@ class _Stopping:
         for number in _ENDING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._drained)
+        signal.signal(signal.SIGHUP, self._reload)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
@@ -209,6 +250,11 @@ class _Stopping:
         self._asked = True
         DrainFlag(self._settings.run_dir).raise_it()
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        """The workers look whether this has grown; one of them reads the file again."""
+        del number, frame
+        (self._settings.run_dir / RELOAD).write_bytes(os.urandom(8))
 
     def _drained(self, number: int, frame: FrameType | None) -> None:
         DrainFlag(self._settings.run_dir).end()

@@ -7,9 +7,11 @@ from pathlib import Path
 from deltaglider_proxy.access.client_address import Network
 from deltaglider_proxy.access.failure_limit import Limits
 from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.admin.settings import AdminSettings
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
+from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.storage import StorageSettings
 from deltaglider_proxy.telemetry.log_filter import LogFilter
 from deltaglider_proxy.telemetry.logs import LogFormat
@@ -32,6 +34,14 @@ class KeyPair:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    directory: Path
+    max_bytes: int
+    object_writes: bool
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSettings:
     host: str
     port: int
@@ -42,8 +52,11 @@ class ServerSettings:
     """None: everyone is administrator."""
     access: AccessState
     """As the configuration alone says; users of the database come over it."""
+    control: ControlSettings
+    audit: AuditSettings
+    admin: AdminSettings
     engine: EngineSettings
-    """For the whole host; see `for_worker`."""
+    """For the whole host; see `data_plane.share`."""
     s3: S3Settings
     ready: ReadySettings
     log_filter: LogFilter
@@ -57,6 +70,7 @@ class ServerSettings:
     clock_skew: float = 300.0
     replay_window: float = 2.0
     failure_limits: Limits = field(default_factory=Limits)
+    account_limits: Limits = field(default_factory=Limits)
     trust_proxy_headers: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     """Empty: whoever connects is one, if headers are trusted at all."""

@@ -12,21 +12,37 @@ from typing import Any
 
 import structlog
 
+from deltaglider_proxy.access.admission.chain import Facts
+from deltaglider_proxy.access.auditor import Auditor
 from deltaglider_proxy.access.authenticator import Authenticator
-from deltaglider_proxy.access.client_address import ClientAddresses
+from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.replay import ReplayWindow
+from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.admin.app import AdminApp
+from deltaglider_proxy.admin.ports import AdminServices
+from deltaglider_proxy.admin.problems import ApiError
+from deltaglider_proxy.admin.settings import PREFIX as ADMIN_PREFIX
+from deltaglider_proxy.control.audit.log import AuditLog
+from deltaglider_proxy.control.audit.segments import Segments
 from deltaglider_proxy.engine import errors as engine_errors
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.ops.app import PREFIX, OpsApp
 from deltaglider_proxy.ops.cache_monitor import CacheSample, watch
-from deltaglider_proxy.ops.readiness import Readiness
+from deltaglider_proxy.ops.readiness import ConfigDb, Readiness
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable, Totals
-from deltaglider_proxy.s3.app import S3App, Serving
+from deltaglider_proxy.s3.admission import resolve_request
+from deltaglider_proxy.s3.app import S3App, Serving, Uses
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.s3.observe import Observer
+from deltaglider_proxy.s3.protocol.errors import S3Error
+from deltaglider_proxy.server.announcements import Announcements
+from deltaglider_proxy.server.backend_probes import BackendProbes
+from deltaglider_proxy.server.configuration import Boot, LiveConfiguration
+from deltaglider_proxy.server.control_plane import ControlPlane
 from deltaglider_proxy.server.data_plane import DataPlane
 from deltaglider_proxy.server.drain import DrainFlag
+from deltaglider_proxy.server.from_config import CannotStart
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
@@ -35,7 +51,7 @@ from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.logs import Logs
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
-from deltaglider_proxy.telemetry.tasks import Crew
+from deltaglider_proxy.telemetry.tasks import Background, Crew
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -47,10 +63,10 @@ _NOBODYS_BUCKET = "dgp-readiness-probe-0000"
 """A name that is asked for and never exists."""
 
 
-def load(settings: ServerSettings, _target: str = "") -> "Worker":
+def load(settings: ServerSettings, boot: Boot, _target: str = "") -> "Worker":
     """What the HTTP server calls in each of its worker processes."""
     bound_allocator()
-    return Worker(settings)
+    return Worker(settings, boot)
 
 
 @dataclass(slots=True)
@@ -62,16 +78,26 @@ class CacheGauge:
     entries: int = 0
 
 
+def _resolve(method: str, path: str, query: str, *, authenticated: bool, address: Address | None) -> Facts:
+    try:
+        return resolve_request(method, path, query, authenticated=authenticated, address=address)
+    except S3Error as error:
+        raise ApiError(400, "invalid_request", f"path: {error.code}: {error.message}", field="path") from error
+
+
 class Worker:
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, boot: Boot) -> None:
         self._settings = settings
+        self._boot = boot
         self._running: _Running | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             assert self._running is not None
             path: str = scope["path"]
-            if path == "/_" or path.startswith(PREFIX):
+            if path.startswith(ADMIN_PREFIX):
+                await self._running.admin(scope, receive, send)
+            elif path == "/_" or path.startswith(PREFIX):
                 await self._running.ops(scope, receive, send)
             else:
                 await self._running.s3(scope, receive, send)
@@ -82,7 +108,7 @@ class Worker:
         await receive()
         logs = Logs.start(self._settings.log_filter, self._settings.log_format)
         try:
-            self._running = await _Running.start(self._settings)
+            self._running = await _Running.start(self._settings, self._boot, logs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the server must hear that this worker cannot start
             _log.exception("a worker cannot start")
             logs.stop()
@@ -96,24 +122,31 @@ class Worker:
 
 
 class _Running:
-    """The parts of a worker, alive. What a change of the configuration replaces is `plane`."""
+    """The parts of a worker, alive. What a change of the configuration replaces is `plane` and what S3 serves with."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, boot: Boot, logs: Logs) -> None:
         self._settings = settings
+        self._logs = logs
         self._clock = SystemClock()
         self._pool = Pool(settings.pool_threads, "files")
         self._metrics = Metrics(
             settings.run_dir, self._clock, settings.version, settings.storage.type, settings.engine.codec_slots
         )
+        self._announcements = Announcements(settings.run_dir, self._metrics.slot)
         self._plane = DataPlane(settings, self._pool, self._clock, self._metrics)
+        self._prepared: DataPlane | None = None
+        self._background = Background()
         self._gauge = CacheGauge(settings.engine.cache_bytes)
         self._drain = DrainFlag(settings.run_dir)
         self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
         self._failures = FailureLimit(settings.run_dir / "failures", settings.failure_limits)
+        self._account_failures = FailureLimit(settings.run_dir / "account-failures", settings.account_limits)
+        addresses = ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies)
+        self._control = ControlPlane(settings.control, settings.access, self._announcements, self._clock, self._publish)
         self.s3 = S3App(
             Serving.of(self._engine(), self._s3_settings(), settings.access),
             Authenticator(settings.clock_skew, self._replay, self._failures),
-            ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies),
+            addresses,
             self._clock,
             self._pool,
             Observer(self._metrics, self._clock),
@@ -121,7 +154,9 @@ class _Running:
         self.ops = OpsApp(
             cache=self._gauge,
             peak_rss_bytes=self._metrics.peak_rss_bytes,
-            readiness=Readiness(self._list_buckets, self._head_nobodys_bucket, self._clock, settings.ready),
+            readiness=Readiness(
+                self._list_buckets, self._head_nobodys_bucket, self._clock, settings.ready, self._config_db
+            ),
             stats=Stats(self._totals, self._clock),
             metrics=self._scrape,
             lifecycle=self._drain,
@@ -130,6 +165,9 @@ class _Running:
             self._engine, self._metrics, self._clock, settings.sweep_interval, settings.gc_interval
         )
         self._crew = Crew()
+        self._addresses = addresses
+        self._boot = boot
+        self._audit: AuditLog | None = None
 
     def _engine(self) -> Engine:
         return self._plane.engine
@@ -139,23 +177,111 @@ class _Running:
         return replace(s3, max_concurrent_requests=max(1, s3.max_concurrent_requests // self._settings.workers))
 
     @classmethod
-    async def start(cls, settings: ServerSettings) -> "_Running":
-        running = cls(settings)
+    async def start(cls, settings: ServerSettings, boot: Boot, logs: Logs) -> "_Running":
+        running = cls(settings, boot, logs)
         leads = running._metrics.first_worker
+        await running._control.start()
+        running._build_admin(boot)
         if leads:
             await running._plane.make_declared()
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
         running._plane.start(leads=leads)
+        running._crew.start(running._control.follow())
+        running._crew.start(running._configuration.follow(leads=leads))
         running._crew.start(running._observe_cache())
         running._crew.start(running._follow_server())
         return running
 
+    def _build_admin(self, boot: Boot) -> None:
+        settings, control = self._settings, self._control
+        audit = settings.audit
+        key = b"" if control.locked else control.database.derived_key("audit")
+        segments = Segments(audit.directory, key, audit.max_bytes)
+        self._audit = AuditLog(segments, audit.node, self._clock, lambda _: None)
+        auditor = Auditor(self._audit, object_writes=audit.object_writes)
+        self._configuration = LiveConfiguration(
+            boot, settings, self, control.write, self._announcements, auditor, self._clock, self._pool
+        )
+        self.s3.audit(auditor)
+        self.admin = AdminApp(
+            AdminServices(
+                settings=settings.admin,
+                control=control,
+                configuration=self._configuration,
+                backends=BackendProbes(lambda: self._plane, self._pool, self._clock),
+                auditor=auditor,
+                audit_dir=audit.directory,
+                verify_audit=segments.verify,
+                addresses=self._addresses,
+                addresses_limit=self._failures,
+                accounts_limit=self._account_failures,
+                try_hash=control.opens_with,
+                resolve_request=_resolve,
+                logs=self._logs.ring.search,
+                clock=self._clock,
+                pool=self._pool,
+            )
+        )
+
+    def _publish(self, state: AccessState) -> None:
+        self.s3.serve(replace(self.s3.serving, access=state))
+
+    async def prepare(self, settings: ServerSettings) -> None:
+        """Build what is new beside what runs, and ask the backends that changed. Raises CannotStart."""
+        if self._prepared is not None:
+            await self._prepared.close()
+            self._prepared = None
+        before = self._plane.settings
+        if (settings.storage, settings.engine) == (before.storage, before.engine):
+            return
+        try:
+            plane = DataPlane(settings, self._pool, self._clock, self._metrics)
+            self._prepared = plane
+            await plane.check_against(before)
+        except (ValueError, OSError) as error:
+            raise CannotStart(str(error)) from error
+
+    async def switch(self, settings: ServerSettings) -> None:
+        """The restrictive comes first: what is served by the new backends is judged by the new rules."""
+        self._settings = replace(
+            settings, control=self._settings.control, audit=self._settings.audit, admin=self._settings.admin
+        )
+        if settings.log_filter != self._logs.filter:
+            self._logs.swap(settings.log_filter)
+        self._control.rebase(settings.access)
+        old, before = self._plane, self.s3.serving
+        if self._prepared is not None:
+            self._plane, self._prepared = self._prepared, None
+            self._plane.start(leads=self._metrics.first_worker)
+            if self._metrics.first_worker:
+                await self._plane.make_declared()
+            serving = Serving.of(self._engine(), self._s3_settings(), self._control.state)
+        else:
+            old.settings = self._settings
+            serving = replace(before, settings=self._s3_settings(), access=self._control.state)
+        self.s3.serve(serving)
+        if self._plane is not old:
+            self._background.start("end of a former configuration", self._retire(old, before.uses))
+
+    async def _retire(self, plane: DataPlane, uses: Uses) -> None:
+        await uses.ended()
+        await plane.close()
+
+    async def _config_db(self) -> ConfigDb:
+        return ConfigDb.LOCKED if self._control.locked else ConfigDb.READY
+
     async def stop(self) -> None:
         await self._crew.close()
+        await self._background.drain()
         await self._plane.close()
+        await self._control.close()
+        if self._audit is not None:
+            await self._pool.run(self._audit.close)
+        self._announcements.close()
         self._replay.close()
         self._failures.close()
+        self._account_failures.close()
         self._metrics.close()
         self._pool.close()
 

@@ -50,6 +50,10 @@ class RoutedBackend:
         self._patience = patience
         self._seen: dict[str, Sequence[BucketInfo]] = {}
 
+    def named(self, name: str) -> Backend:
+        """Raises KeyError."""
+        return self._backends[name]
+
     def route(self, bucket: str) -> Route:
         return self._routes.get(bucket) or Route(self._default, bucket)
 

@@ -97,6 +97,11 @@ class Metrics:
         self.sample(codec_slots)
 
     @property
+    def slot(self) -> int:
+        """Number of this worker among those of the host."""
+        return self._slot.number
+
+    @property
     def first_worker(self) -> bool:
         """Whether this worker does what is done once per host."""
         return self._slot.number == 0

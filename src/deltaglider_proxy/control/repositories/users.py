@@ -9,7 +9,7 @@ from deltaglider_proxy.control.errors import AlreadyExists, NotFound, Refused
 from deltaglider_proxy.control.model import AccessKey, AuthSource, MembershipSource, Permission, User
 from deltaglider_proxy.control.repositories import permissions
 from deltaglider_proxy.control.repositories.revisions import Revisions
-from deltaglider_proxy.control.tables import access_keys, group_members, users
+from deltaglider_proxy.control.tables import access_keys, group_members, groups, users
 from deltaglider_proxy.crypto.sealing import Sealed, Sealer
 
 KIND = "user"
@@ -153,9 +153,12 @@ class Users:
         self._connection.execute(delete(group_members).where(mine & (group_members.c.source == str(source))))
         query = select(group_members.c.group_id).where(mine)
         others = set(self._connection.execute(query).scalars())
+        group_ids = set(group_ids)
+        known = set(self._connection.execute(select(groups.c.id).where(groups.c.id.in_(group_ids))).scalars())
+        for missing in sorted(group_ids - known):
+            raise NotFound("group", missing)
         new = [
-            {"group_id": group_id, "user_id": user_id, "source": str(source)}
-            for group_id in sorted(set(group_ids) - others)
+            {"group_id": group_id, "user_id": user_id, "source": str(source)} for group_id in sorted(group_ids - others)
         ]
         if new:
             self._connection.execute(insert(group_members), new)

@@ -1,0 +1,1 @@
+"""Signing in through a provider: who joins which group."""

@@ -1,0 +1,1 @@
+"""The admin API under `/_/api/`: who may administer, and everything that can be administered."""

@@ -1,0 +1,141 @@
+"""The admin API as an ASGI application: what is the same for every request is here, the rest in `routes`."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI
+
+from deltaglider_proxy.admin import problems
+from deltaglider_proxy.admin.guard import live
+from deltaglider_proxy.admin.ports import AdminServices
+from deltaglider_proxy.admin.problems import ApiError, Problem, response_of
+from deltaglider_proxy.admin.routes import (
+    audit,
+    backends,
+    config,
+    ext_auth,
+    groups,
+    sessions,
+    sign_in,
+    switches,
+    users,
+    whoami,
+)
+from deltaglider_proxy.admin.settings import PREFIX
+from deltaglider_proxy.telemetry.access_log import AccessLog
+from deltaglider_proxy.telemetry.request_ids import RequestIds, bind_to_log
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log = structlog.get_logger("deltaglider_proxy.admin")
+
+_HEADERS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+    (b"pragma", b"no-cache"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": Problem, "content": {"application/problem+json": {}}}
+    for code in (400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503)
+}
+
+
+def api(services: AdminServices) -> FastAPI:
+    app = FastAPI(
+        title="DeltaGlider Proxy admin API",
+        version=services.settings.version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        responses=_ERRORS,
+    )
+    app.state.services = services
+    root = APIRouter(prefix=PREFIX.rstrip("/"))
+    for module in (whoami, sign_in, sessions, users, groups, ext_auth, config, backends, switches, audit):
+        root.include_router(module.router)
+
+    @root.get("/openapi.json", dependencies=[Depends(live)], include_in_schema=False)
+    async def openapi() -> dict[str, Any]:
+        return app.openapi()
+
+    app.include_router(root)
+    problems.install(app)
+    return app
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class AdminApp:
+    """Give it the requests for everything below `/_/api/`."""
+
+    def __init__(self, services: AdminServices) -> None:
+        self._services = services
+        self._app = api(services)
+        self._ids = RequestIds()
+        self._access = AccessLog()
+
+    @property
+    def openapi(self) -> dict[str, Any]:
+        return self._app.openapi()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = self._ids.next()
+        bind_to_log(names)
+        scope["dgp_request_id"] = names.id
+        clock = self._services.clock
+        began, most = clock.monotonic(), self._services.settings.max_body
+        status, sent, received = 0, 0, 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise _TooLarge
+            return message
+
+        async def protected(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in _HEADERS if header[0] not in own),
+                    (b"x-request-id", names.id.encode()),
+                    *self._cors(),
+                ]
+            else:
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, bounded, protected)
+        except _TooLarge:
+            refusal = ApiError(413, "too_large", f"a request has at most {most} bytes")
+            await response_of(refusal, names.id)(scope, receive, protected)
+        except Exception as error:
+            # The framework has answered 500, and gives the error to whoever is outside; `explained` has logged it.
+            if not status:
+                _log.error("an admin request failed", exc_info=error)
+                raise
+        finally:
+            client = scope.get("client")
+            path = scope["raw_path"].decode("latin-1")
+            seconds = clock.monotonic() - began
+            self._access.request_done(
+                scope["method"], path, status or 500, sent, seconds, names.id, client[0] if client else "-"
+            )
+
+    def _cors(self) -> list[tuple[bytes, bytes]]:
+        return [(b"access-control-allow-origin", b"*")] if self._services.settings.cors_permissive else []

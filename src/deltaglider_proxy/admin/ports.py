@@ -1,0 +1,168 @@
+"""What the admin API needs of the server around it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from deltaglider_proxy.access.accounts import Accounts
+from deltaglider_proxy.access.admission.chain import Facts
+from deltaglider_proxy.access.auditor import Actor, Auditor
+from deltaglider_proxy.access.client_address import Address, ClientAddresses
+from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.admin.settings import AdminSettings
+from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.control.audit.segments import Damage
+from deltaglider_proxy.control.unit import Unit
+from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.log_lines import LogEntry
+from deltaglider_proxy.telemetry.log_ring import LogQuery
+from deltaglider_proxy.telemetry.pool import Pool
+
+R = TypeVar("R")
+Plain = Mapping[str, object]
+
+
+class Control(Protocol):
+    """The database, and what requests live by."""
+
+    accounts: Accounts
+    bootstrap_hash: str
+    iam_version: int
+
+    @property
+    def locked(self) -> bool: ...
+
+    @property
+    def state(self) -> AccessState: ...
+
+    @property
+    def base(self) -> AccessState: ...
+
+    async def read(self, work: Callable[[Unit], R]) -> R: ...
+
+    async def write(self, work: Callable[[Unit], R], *, quiet: bool = False) -> R: ...
+
+    async def change_bootstrap_hash(self, new_hash: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of a change of the configuration."""
+
+    applied: bool
+    persisted: bool = False
+    requires_restart: bool = False
+    warnings: Sequence[str] = ()
+    diff: Plain = field(default_factory=dict)
+    path: str | None = None
+    error: str | None = None
+    revision: int | None = None
+    """In the history."""
+
+
+class Refused(Exception):
+    """A change of the configuration that is not made; nothing has happened."""
+
+    def __init__(self, status: int, code: str, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.problems = tuple(problems)
+
+
+class Configuration(Protocol):
+    """The configuration of now, and the only way to another one."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def etag(self) -> str:
+        """Names the configuration that holds; a change may be bound to it."""
+        ...
+
+    @property
+    def tainted(self) -> Sequence[str]:
+        """Fields that the file does not decide."""
+        ...
+
+    def export(self, section: str | None) -> str:
+        """YAML without secrets."""
+        ...
+
+    def section(self, name: str) -> Mapping[str, object]:
+        """The same as plain values."""
+        ...
+
+    def flat(self) -> Mapping[str, object]:
+        """Effective values by name, without secrets."""
+        ...
+
+    async def validate(self, text: str) -> Applied:
+        """Raises Refused."""
+        ...
+
+    async def validate_patch(self, section: str, patch: object) -> Applied: ...
+
+    async def apply(
+        self, text: str, by: Actor, etag: str | None, *, action: str = "apply_config", expanded: bool = False
+    ) -> Applied:
+        """Raises Refused, and then nothing has changed."""
+        ...
+
+    async def patch(self, section: str, patch: object, by: Actor, etag: str | None) -> Applied: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackendHealth:
+    status: str
+    """`healthy`, `auth-rejected`, `unreachable` or `erroring`."""
+    detail: str
+    probed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTest:
+    buckets: Sequence[str] = ()
+    error: str = ""
+    error_kind: str = ""
+    """`credentials`, `connection`, `timeout` or `unknown`."""
+
+
+class Backends(Protocol):
+    async def probe(self, name: str) -> BackendHealth:
+        """Raises KeyError for a name that no backend has."""
+        ...
+
+    async def test(self, fields: Mapping[str, object]) -> ServiceTest: ...
+
+
+class ResolveRequest(Protocol):
+    def __call__(self, method: str, path: str, query: str, *, authenticated: bool, address: Address | None) -> Facts:
+        """What the S3 side makes of such a request. Raises ApiError for one that is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdminServices:
+    settings: AdminSettings
+    control: Control
+    configuration: Configuration
+    backends: Backends
+    auditor: Auditor
+    audit_dir: Path
+    verify_audit: Callable[[], Damage | None]
+    addresses: ClientAddresses
+    addresses_limit: FailureLimit
+    """Failures by address; the same that S3 counts in."""
+    accounts_limit: FailureLimit
+    """Failures by account."""
+    try_hash: Callable[[str], Awaitable[bool]]
+    """Whether a bootstrap hash opens the database."""
+    resolve_request: ResolveRequest
+    logs: Callable[[LogQuery, int], Sequence[LogEntry]]
+    clock: Clock
+    pool: Pool

@@ -1,0 +1,174 @@
+"""Sessions of everyone, the bootstrap password, recovery, and tokens."""
+
+import secrets
+from base64 import b64encode
+
+from fastapi import APIRouter
+
+from deltaglider_proxy.admin.guard import SCOPES, IamAdmin, IamReader, Owner, Services, Visitor, hash_token, throttle
+from deltaglider_proxy.admin.problems import ApiError
+from deltaglider_proxy.admin.routes.sign_in import BOOTSTRAP
+from deltaglider_proxy.admin.schemas.sign_in import (
+    Candidate,
+    NewToken,
+    PasswordChange,
+    PasswordChanged,
+    Recovered,
+    Revoked,
+    RevokedUser,
+    RevokeUser,
+    Sessions,
+    SessionView,
+    TokenView,
+)
+from deltaglider_proxy.admin.schemas.times import sql_time
+from deltaglider_proxy.control.audit.record import Outcome
+from deltaglider_proxy.control.model import ApiToken
+from deltaglider_proxy.control.unit import Unit
+from deltaglider_proxy.crypto.passwords import hash_password, parse_hash, verify_password
+
+router = APIRouter(prefix="/admin", tags=["session"])
+
+_TOKEN_PREFIX = "dgp_"  # noqa: S105 - so that scanners of leaked secrets know one
+
+
+@router.get("/sessions")
+async def list_sessions(services: Services, caller: IamReader) -> Sessions:
+    found = await services.control.read(lambda unit: unit.sessions.list())
+    now = services.clock.now()
+    mine = caller.session.id if caller.session is not None else None
+    return Sessions(
+        sessions=[
+            SessionView(
+                id=session.id,
+                ip=session.ip,
+                age_secs=int(now - session.created_at),
+                admin_gui=session.kind == "admin_gui",
+                auth=str(session.auth),
+                identity=session.identity,
+                current=session.id == mine,
+            )
+            for session in found
+        ]
+    )
+
+
+@router.delete("/sessions/{session_id}")
+async def revoke_session(services: Services, caller: IamAdmin, session_id: str) -> Revoked:
+    if caller.session is not None and caller.session.id == session_id:
+        raise ApiError(400, "own_session", "this is your own session; sign out instead")
+    await services.auditor.administered(caller.actor, "session_revoke", session_id)
+    await services.control.write(lambda unit: unit.sessions.delete(session_id), quiet=True)
+    return Revoked()
+
+
+@router.post("/sessions/revoke-user")
+async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -> RevokedUser:
+    """All sessions of an identity, on every node that shares the database."""
+    identity = given.identity or given.access_key_id
+    if not identity:
+        raise ApiError(400, "invalid_request", "identity: name whose sessions are to end", field="identity")
+    await services.auditor.administered(caller.actor, "session_revoke_user", identity)
+    now = services.clock.now()
+
+    def revoke(unit: Unit) -> int:
+        unit.revocations.revoke(identity, now)
+        return unit.sessions.delete_of(identity)
+
+    ended = await services.control.write(revoke, quiet=True)
+    return RevokedUser(
+        revoked=ended > 0, revoked_local=ended, persisted=True, pushed=False, propagation_bound_secs=None
+    )
+
+
+@router.put("/password")
+async def change_password(services: Services, caller: Owner, given: PasswordChange) -> PasswordChanged:
+    """The bootstrap password. Every bootstrap session ends, this one too; the database is re-keyed."""
+    attempt = throttle(services, caller.actor, "admin", BOOTSTRAP)
+    if not await services.pool.run(verify_password, given.current_password, services.control.bootstrap_hash):
+        attempt.failed()
+        await services.auditor.sign_in(caller.actor, "change_password", BOOTSTRAP, Outcome.FAILED)
+        raise ApiError(403, "wrong_password", "current_password is not the bootstrap password", extra={"ok": False})
+    configured = services.configuration.settings.advanced.bootstrap_password_hash is not None
+    if configured and not given.force:
+        raise ApiError(
+            409,
+            "hash_is_configured",
+            "the bootstrap password hash comes from the environment or the configuration file, which this does not "
+            "change: the next start would not open the database",
+            hint="change it there and restart, or send force: true and change it there before the next start",
+        )
+    new_hash = await services.pool.run(hash_password, given.new_password)
+    await services.auditor.administered(caller.actor, "change_password", BOOTSTRAP)
+    now = services.clock.now()
+
+    def end_sessions(unit: Unit) -> None:
+        unit.revocations.revoke(BOOTSTRAP, now)
+        unit.sessions.delete_of(BOOTSTRAP)
+
+    await services.control.write(end_sessions, quiet=True)
+    await services.control.change_bootstrap_hash(new_hash)
+    hint = "set DGP_BOOTSTRAP_PASSWORD_HASH to this value before the next start" if configured else None
+    return PasswordChanged(bootstrap_password_hash_base64=b64encode(new_hash.encode()).decode(), hint=hint)
+
+
+@router.post("/recover-db")
+async def recover(services: Services, visitor: Visitor, given: Candidate) -> Recovered:
+    """Whether a hash opens the database that the configured one does not. Changes nothing."""
+    if not services.control.locked:
+        raise ApiError(404, "not_locked", "the database is open")
+    attempt = throttle(services, visitor, "recover_db", BOOTSTRAP)
+    candidate = parse_hash(given.candidate_password, "candidate_password")
+    if not await services.try_hash(candidate):
+        attempt.failed()
+        await services.auditor.sign_in(visitor, "recover_db_failed", BOOTSTRAP, Outcome.FAILED)
+        raise ApiError(401, "wrong_hash", "this hash does not open the database", extra={"success": False})
+    attempt.succeeded()
+    await services.auditor.sign_in(visitor, "recover_db_success", BOOTSTRAP, Outcome.OK)
+    return Recovered(correct_hash=candidate, correct_hash_base64=b64encode(candidate.encode()).decode())
+
+
+@router.get("/tokens", response_model_exclude_none=True)
+async def list_tokens(services: Services, caller: IamReader) -> list[TokenView]:
+    del caller
+    return [_view(token) for token in await services.control.read(lambda unit: unit.tokens.list())]
+
+
+@router.post("/tokens", status_code=201, response_model_exclude_none=True)
+async def create_token(services: Services, caller: Owner, given: NewToken) -> TokenView:
+    """For programs: `Authorization: Bearer`. It has the rights of whoever makes it, within its scopes."""
+    unknown = sorted(set(given.scopes) - set(SCOPES))
+    if unknown:
+        raise ApiError(400, "invalid_request", f"scopes: {unknown[0]!r}: use {', '.join(SCOPES)}", field="scopes")
+    secret = _TOKEN_PREFIX + secrets.token_urlsafe(32)
+    user_id = caller.account.user.id if caller.account is not None else None
+    expires = services.clock.now() + given.expires_in_days * 86_400
+    await services.auditor.administered(
+        caller.actor, "create_token", given.name, details={"scopes": sorted(given.scopes)}
+    )
+    made = await services.control.write(
+        lambda unit: unit.tokens.create(
+            given.name, hash_token(secret), given.scopes, caller.actor.user, user_id, expires
+        ),
+        quiet=True,
+    )
+    return _view(made, secret)
+
+
+@router.delete("/tokens/{token_id}", status_code=204)
+async def revoke_token(services: Services, caller: Owner, token_id: str) -> None:
+    await services.auditor.administered(caller.actor, "revoke_token", token_id)
+    await services.control.write(lambda unit: unit.tokens.delete(token_id), quiet=True)
+
+
+def _view(token: ApiToken, secret: str | None = None) -> TokenView:
+    return TokenView(
+        id=token.id,
+        name=token.name,
+        scopes=list(token.scopes),
+        created_by=token.created_by,
+        created_at=sql_time(token.created_at),
+        expires_at=sql_time(token.expires_at),
+        last_used=sql_time(token.last_used) if token.last_used is not None else None,
+        token=secret,
+    )

@@ -1,0 +1,1 @@
+"""What the admin API takes and gives, one module per resource."""

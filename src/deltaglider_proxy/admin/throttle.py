@@ -1,0 +1,65 @@
+"""Whoever guesses is told to wait: by address, and by the account that is guessed."""
+
+import math
+
+import structlog
+
+from deltaglider_proxy.access.client_address import Address, customer
+from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.admin.problems import ApiError
+
+_log = structlog.get_logger("deltaglider_proxy.admin")
+
+_NOTEWORTHY = 3
+
+
+class Throttle:
+    """For one attempt to sign in."""
+
+    def __init__(
+        self,
+        addresses: FailureLimit,
+        accounts: FailureLimit,
+        prefix: str,
+        address: Address | None,
+        account: str,
+        monotonic: float,
+    ) -> None:
+        """`prefix` names the surface in the log. Raises ApiError(429) for who must wait."""
+        self._addresses = addresses
+        self._accounts = accounts
+        self._prefix = prefix
+        self._address = address
+        self._name = customer(address) if address is not None else b"0.0.0.0"
+        self._account = account.encode() if account else b""
+        self._monotonic = monotonic
+        for limit, name, scope in ((addresses, self._name, "ip"), (accounts, self._account, "account")):
+            seconds = limit.locked_for(name, monotonic) if name else None
+            if seconds:
+                self._say("blocked", scope, 0)
+                raise ApiError(
+                    429,
+                    "too_many_failures",
+                    "too many failed attempts; try again later",
+                    headers={"retry-after": str(math.ceil(seconds))},
+                )
+
+    def failed(self) -> None:
+        for limit, name, scope in (
+            (self._addresses, self._name, "ip"),
+            (self._accounts, self._account, "account"),
+        ):
+            if not name:
+                continue
+            standing = limit.failed(name, self._monotonic)
+            if standing.locked or standing.failures >= _NOTEWORTHY:
+                self._say("lockout" if standing.locked else "failure", scope, standing.failures)
+
+    def succeeded(self) -> None:
+        self._addresses.succeeded(self._name)
+        if self._account:
+            self._accounts.succeeded(self._account)
+
+    def _say(self, what: str, scope: str, attempts: int) -> None:
+        event = f"{self._prefix}_brute_force_{what}"
+        _log.warning(f"SECURITY | event={event}", scope=scope, ip=str(self._address), attempts=attempts)

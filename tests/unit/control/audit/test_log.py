@@ -1,0 +1,68 @@
+"""What is waited for is on the disk; what fails is said to the one who asked, and to nobody else."""
+
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from deltaglider_proxy.config.secret import Secret
+from deltaglider_proxy.control.audit.log import AuditLog, AuditUnavailable
+from deltaglider_proxy.control.audit.record import Record
+from deltaglider_proxy.control.audit.search import Query, search
+from deltaglider_proxy.control.audit.segments import Segments
+from deltaglider_proxy.telemetry.clock import ManualClock
+
+
+class _Full(Segments):
+    """A disk without room, while told so."""
+
+    full = True
+
+    @override
+    def _write(self, path: Path, data: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        super()._write(path, data)
+
+
+async def test_a_written_record_is_found_at_once_and_pages_do_not_move(tmp_path: Path) -> None:
+    log = AuditLog(Segments(tmp_path, b"k" * 32, 1 << 20), "n1", ManualClock(), lambda _: None)
+    for number in range(5):
+        await log.write(Record("login", user=f"u{number}"))
+    first = search(tmp_path, Query(), 2)
+    await log.write(Record("logout"))
+    second = search(tmp_path, Query(before=first.next_before), 2)
+    assert [entry["user"] for entry in (*first.entries, *second.entries)] == ["u4", "u3", "u2", "u1"]
+    assert [entry["seq"] for entry in search(tmp_path, Query(user="u3")).entries] == [4]
+    log.close()
+
+
+async def test_a_full_disk_refuses_the_writer_and_counts_the_note_and_heals(tmp_path: Path) -> None:
+    dropped: list[int] = []
+    segments = _Full(tmp_path, b"k" * 32, 1 << 20)
+    log = AuditLog(segments, "n1", ManualClock(), dropped.append)
+    log.note(Record("s3_put"))
+    with pytest.raises(AuditUnavailable, match="No space left"):
+        await log.write(Record("login"))
+    assert sum(dropped) == 1
+    segments.full = False
+    await log.write(Record("login"))
+    log.close()
+
+
+async def test_a_secret_is_refused_to_its_caller_and_the_log_goes_on(tmp_path: Path) -> None:
+    log = AuditLog(Segments(tmp_path, b"k" * 32, 1 << 20), "n1", ManualClock(), lambda _: None)
+    with pytest.raises(TypeError, match="Secret"):
+        await log.write(Record("login", details={"value": Secret("hidden")}))
+    await log.write(Record("login"))
+    log.close()
+    assert len(search(tmp_path, Query()).entries) == 1
+
+
+async def test_a_second_holds_its_milliseconds(tmp_path: Path) -> None:
+    log = AuditLog(Segments(tmp_path, b"k" * 32, 1 << 20), "n1", ManualClock(1_700_000_000.5), lambda _: None)
+    await log.write(Record("login"))
+    log.close()
+    assert len(search(tmp_path, Query(since="2023-11-14T22:13:20Z")).entries) == 1
+    assert search(tmp_path, Query(since="2023-11-14T22:13:21Z")).entries == []
+    assert search(tmp_path, Query(until="2023-11-14T22:13:20Z")).entries == []
