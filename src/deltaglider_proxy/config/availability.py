@@ -22,13 +22,10 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield error(
                 (*keys, "mode"), "this release does not encrypt yet, and would store plain bytes", value=mode.mode
             )
-    if any(block.action not in ("allow-anonymous", "continue") for block in settings.admission.blocks):
-        yield error(("admission", "blocks"), "this release does not enforce admission yet, and would let requests pass")
     if advanced.tls is not None and advanced.tls.enabled:
         message = "this release does not serve HTTPS yet, and would serve without it"
         yield error(("advanced", "tls", "enabled"), message, "let a reverse proxy in front serve HTTPS")
     idle: tuple[tuple[Keys, bool], ...] = (
-        (("admission", "blocks"), any(block.action == "allow-anonymous" for block in settings.admission.blocks)),
         (("access", "iam_mode"), settings.access.iam_mode == "declarative"),
         (("storage", "replication", "rules"), bool(storage.replication.rules)),
         (("storage", "lifecycle", "enabled"), storage.lifecycle.enabled),

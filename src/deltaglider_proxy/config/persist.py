@@ -1,6 +1,7 @@
 """Writing the configuration file: the old one or the new one, never a part, whatever happens meanwhile."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,7 +27,8 @@ def persist(path: Path, text: str) -> None:
     except OSError as error:
         raise CannotPersist(f"{path}: {error.strerror}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong with it is told already
+            draft.unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

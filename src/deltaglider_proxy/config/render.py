@@ -34,7 +34,7 @@ def redacted(tree: Tree, references: Mapping[Keys, str], tier: Tier) -> Tree:
     """Without secrets that do not belong into the tier."""
     found = _walk(tree, (), references, tier)
     assert isinstance(found, dict)
-    return found
+    return {section: value for section, value in found.items() if value != {}}
 
 
 def _walk(value: Any, keys: Keys, references: Mapping[Keys, str], tier: Tier) -> Any:

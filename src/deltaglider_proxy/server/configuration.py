@@ -62,8 +62,10 @@ class Boot:
 class Runtime(Protocol):
     """The parts of a worker that a configuration replaces."""
 
-    async def prepare(self, settings: ServerSettings) -> None:
-        """Build what is new, and ask the backends that changed. Raises CannotStart; nothing has happened then."""
+    async def prepare(self, settings: ServerSettings, *, applies: bool) -> None:
+        """Build what is new, and ask the backends that changed. Raises CannotStart; nothing has happened then.
+        `applies`: nobody of this host lives by it yet.
+        """
         ...
 
     async def switch(self, settings: ServerSettings) -> None:
@@ -217,7 +219,7 @@ class LiveConfiguration:
         """`keep`: write it to the file."""
         settings = self._settings_of(loaded)
         try:
-            await self._runtime.prepare(settings)
+            await self._runtime.prepare(settings, applies=True)
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
         difference = diff(self._loaded.file_settings, loaded.file_settings, self._fingerprint_key)
@@ -325,7 +327,7 @@ class LiveConfiguration:
             text = await self._pool.run((self._run_dir / _APPLIED).read_text, "utf-8")
             loaded = loading.load_text(text, self._sources)
             settings = settings_of(loaded, verbose=self._verbose)
-            await self._runtime.prepare(settings)
+            await self._runtime.prepare(settings, applies=False)
             await self._switch(loaded, settings)
         except (OSError, ConfigError, CannotStart) as error:
             _log.error("what another worker has applied cannot be lived by", reason=str(error))

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -46,6 +47,9 @@ from deltaglider_proxy.server.from_config import CannotStart
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
+from deltaglider_proxy.server.storage import StorageSettings
+from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
+from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.logs import Logs
@@ -135,6 +139,8 @@ class _Running:
         self._announcements = Announcements(settings.run_dir, self._metrics.slot)
         self._plane = DataPlane(settings, self._pool, self._clock, self._metrics)
         self._prepared: DataPlane | None = None
+        self._boot_storage = settings.storage
+        self._claims: dict[Path, FilesystemBackend] = {}
         self._background = Background()
         self._gauge = CacheGauge(settings.engine.cache_bytes)
         self._drain = DrainFlag(settings.run_dir)
@@ -227,8 +233,10 @@ class _Running:
     def _publish(self, state: AccessState) -> None:
         self.s3.serve(replace(self.s3.serving, access=state))
 
-    async def prepare(self, settings: ServerSettings) -> None:
-        """Build what is new beside what runs, and ask the backends that changed. Raises CannotStart."""
+    async def prepare(self, settings: ServerSettings, *, applies: bool) -> None:
+        """Build what is new beside what runs, and ask the backends that changed. Raises CannotStart. `applies`: this is
+        the worker that was asked.
+        """
         if self._prepared is not None:
             await self._prepared.close()
             self._prepared = None
@@ -236,11 +244,28 @@ class _Running:
         if (settings.storage, settings.engine) == (before.storage, before.engine):
             return
         try:
-            plane = DataPlane(settings, self._pool, self._clock, self._metrics)
-            self._prepared = plane
-            await plane.check_against(before)
-        except (ValueError, OSError) as error:
+            await self._claim(settings.storage, leads=applies)
+            self._prepared = DataPlane(settings, self._pool, self._clock, self._metrics)
+            await self._prepared.check_against(before)
+        except (ValueError, OSError, RootUnusable) as error:
             raise CannotStart(str(error)) from error
+
+    async def _claim(self, storage: StorageSettings, *, leads: bool) -> None:
+        """Keep other servers from folders that came later than the server process, which holds those of its start.
+        One worker of the host does it. Raises RootUnusable.
+        """
+        first = {directory.path for directory in self._boot_storage.directories}
+        if leads:
+            for directory in storage.directories:
+                if directory.path not in first and directory.path not in self._claims:
+                    opened = directory.open(self._pool, self._clock)
+                    await self._pool.run(opened.acquire_host)
+                    self._claims[directory.path] = opened
+
+    async def _unclaim(self, storage: StorageSettings) -> None:
+        wanted = {directory.path for directory in storage.directories}
+        for path in [path for path in self._claims if path not in wanted]:
+            await self._claims.pop(path).close()
 
     async def switch(self, settings: ServerSettings) -> None:
         """The restrictive comes first: what is served by the new backends is judged by the new rules."""
@@ -267,6 +292,7 @@ class _Running:
     async def _retire(self, plane: DataPlane, uses: Uses) -> None:
         await uses.ended()
         await plane.close()
+        await self._unclaim(self._plane.settings.storage)
 
     async def _config_db(self) -> ConfigDb:
         return ConfigDb.LOCKED if self._control.locked else ConfigDb.READY
@@ -275,6 +301,8 @@ class _Running:
         await self._crew.close()
         await self._background.drain()
         await self._plane.close()
+        for claimed in self._claims.values():
+            await claimed.close()
         await self._control.close()
         if self._audit is not None:
             await self._pool.run(self._audit.close)
