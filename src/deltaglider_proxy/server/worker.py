@@ -188,8 +188,8 @@ class _Running:
         leads = running._metrics.first_worker
         await running._control.start()
         running._build_admin(boot)
+        await running._plane.make_declared()
         if leads:
-            await running._plane.make_declared()
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
         running._plane.start(leads=leads)

@@ -214,7 +214,7 @@ def test_the_server_gets_what_was_loaded(monkeypatch: pytest.MonkeyPatch) -> Non
     write("c.yaml", "access: {authentication: none}\n")
     started: list[tuple[LoadedConfig, bool]] = []
 
-    def serve(loaded: LoadedConfig, *, verbose: bool) -> int:
+    def serve(loaded: LoadedConfig, _: Sources, *, verbose: bool) -> int:
         started.append((loaded, verbose))
         return 7
 
@@ -227,7 +227,7 @@ def test_the_server_gets_what_was_loaded(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_unexpected_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     write("c.yaml", "access: {authentication: none}\n")
 
-    def fail(loaded: LoadedConfig, *, verbose: bool) -> int:
+    def fail(loaded: LoadedConfig, _: Sources, *, verbose: bool) -> int:
         raise RuntimeError("the disk is on fire")
 
     monkeypatch.setattr(process, "run", fail)

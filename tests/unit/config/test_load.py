@@ -109,6 +109,8 @@ def test_an_unusable_file_is_an_error_and_never_skipped(
 MAPPED = [v for v in VARIABLES if v.keys and v.keys[:2] != ("storage", "backend") and not v.name.startswith("DGP_TLS")]
 VALUES = {
     "DGP_LISTEN_ADDR": ("127.0.0.1:1111", "127.0.0.1:2222"),
+    "DGP_PUBLIC_URL": ("https://a.example.com", "https://b.example.com"),
+    "DGP_AUDIT_OBJECT_WRITES": ("false", "true"),
     "DGP_FSYNC": ("false", "true"),
     "DGP_GC_GRACE": ("2h", "3h"),
     "DGP_MAX_DELTA_RATIO": ("0.25", "0.5"),
