@@ -157,7 +157,7 @@ class Server:
             region_name="us-east-1",
             aws_access_key_id=access_key,
             aws_secret_access_key=secret,
-            config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}, signature_version="s3v4"),
+            config=Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
         )
         return client
 

@@ -330,8 +330,6 @@ def test_a_file_that_says_nothing_about_access_is_warned_about(tmp_path: Path) -
     "text",
     [
         f"storage: {{backend_encryption: {{mode: aes256-gcm-proxy, key: '{'a' * 64}'}}}}",
-        "admission: {blocks: [{name: a, action: deny}]}",
-        "admission: {blocks: [{name: a, action: {type: reject, status: 403}}]}",
         "advanced: {tls: {enabled: true}}",
     ],
 )
