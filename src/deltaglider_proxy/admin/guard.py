@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from deltaglider_proxy.access.accounts import Account
 from deltaglider_proxy.access.auditor import Actor
@@ -19,6 +19,7 @@ from deltaglider_proxy.access.policy.rules import EVERYTHING, NOTHING, Rules
 from deltaglider_proxy.access.state import Mode
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.problems import ApiError
+from deltaglider_proxy.admin.schemas.iam import MOST
 from deltaglider_proxy.admin.throttle import Throttle
 from deltaglider_proxy.control.model import ApiToken, Session, SessionAuth, SessionKind
 from deltaglider_proxy.control.unit import Unit
@@ -29,6 +30,9 @@ HOST_COOKIE: Final = "__Host-dgp_session"
 
 SCOPES: Final = ("read", "iam", "config", "storage", "audit", "admin")
 """Of tokens. `read` looks at everything but secrets; `admin` is all of them."""
+
+RowId = Annotated[int, Path(ge=1, le=MOST)]
+"""In a path."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SEEN_EVERY = 60.0

@@ -9,7 +9,7 @@ import pytest
 from deltaglider_proxy.cli.main import run
 from deltaglider_proxy.config.auth_state import SignedRequests
 from deltaglider_proxy.config.environment import dotenv
-from deltaglider_proxy.config.load import LoadedConfig, Sources
+from deltaglider_proxy.config.load import LoadedConfig, Sources, load
 from deltaglider_proxy.config.schema import schema
 from deltaglider_proxy.server import process
 from tests.unit.config import samples

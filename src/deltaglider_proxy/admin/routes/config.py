@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from deltaglider_proxy.admin.guard import ConfigAdmin, ConfigReader, Services
+from deltaglider_proxy.admin.guard import ConfigAdmin, ConfigReader, RowId, Services
 from deltaglider_proxy.admin.ports import AdminServices, Applied
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.iam import Input
@@ -146,7 +146,7 @@ async def history(
 
 @router.post("/rollback/{revision_id}", response_model=Outcome, response_model_exclude_none=True)
 async def rollback(
-    services: Services, caller: ConfigAdmin, revision_id: int, if_match: IfMatch = None
+    services: Services, caller: ConfigAdmin, revision_id: RowId, if_match: IfMatch = None
 ) -> Outcome | JSONResponse:
     """Apply what was applied then."""
     revision = await services.control.read(lambda unit: unit.config_revisions.get(revision_id))

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from deltaglider_proxy.access.sso.mapping import groups_for
-from deltaglider_proxy.admin.guard import IamAdmin, IamReader, Services, iam_writable
+from deltaglider_proxy.admin.guard import IamAdmin, IamReader, RowId, Services, iam_writable
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.sso import (
     MASK,
@@ -61,7 +61,7 @@ async def create_provider(services: Services, caller: IamAdmin, given: NewProvid
 
 @router.put("/providers/{provider_id}", response_model_exclude_none=True, dependencies=writable)
 async def update_provider(
-    services: Services, caller: IamAdmin, provider_id: int, given: ProviderChange
+    services: Services, caller: IamAdmin, provider_id: RowId, given: ProviderChange
 ) -> ProviderView:
     """What is left out stays, the secret too."""
     values = given.model_dump(exclude_unset=True, exclude={"client_secret"})
@@ -77,7 +77,7 @@ async def update_provider(
 
 
 @router.delete("/providers/{provider_id}", status_code=204, dependencies=writable)
-async def delete_provider(services: Services, caller: IamAdmin, provider_id: int) -> None:
+async def delete_provider(services: Services, caller: IamAdmin, provider_id: RowId) -> None:
     await services.auditor.administered(caller.actor, "delete_auth_provider", str(provider_id))
     await services.control.write(lambda unit: unit.providers.delete(provider_id))
 
@@ -107,7 +107,7 @@ async def create_mapping(services: Services, caller: IamAdmin, given: NewMapping
 
 
 @router.put("/mappings/{rule_id}", dependencies=writable)
-async def update_mapping(services: Services, caller: IamAdmin, rule_id: int, given: MappingChange) -> MappingView:
+async def update_mapping(services: Services, caller: IamAdmin, rule_id: RowId, given: MappingChange) -> MappingView:
     values = given.model_dump(exclude_unset=True)
     for name, value in values.items():
         if value is None and name != "provider_id":
@@ -127,7 +127,7 @@ async def update_mapping(services: Services, caller: IamAdmin, rule_id: int, giv
 
 
 @router.delete("/mappings/{rule_id}", status_code=204, dependencies=writable)
-async def delete_mapping(services: Services, caller: IamAdmin, rule_id: int) -> None:
+async def delete_mapping(services: Services, caller: IamAdmin, rule_id: RowId) -> None:
     await services.auditor.administered(caller.actor, "delete_mapping_rule", str(rule_id))
     await services.control.write(lambda unit: unit.rules.delete(rule_id))
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends
 
 from deltaglider_proxy.access.policy.canned import CANNED, bucket_owner
-from deltaglider_proxy.admin.guard import IamAdmin, IamReader, Services, iam_writable
+from deltaglider_proxy.admin.guard import IamAdmin, IamReader, RowId, Services, iam_writable
 from deltaglider_proxy.admin.last_admin import keep_an_administrator
 from deltaglider_proxy.admin.routes.users import copy_name
 from deltaglider_proxy.admin.schemas.iam import (
@@ -52,13 +52,13 @@ async def create_group(services: Services, caller: IamAdmin, given: NewGroup) ->
 
 
 @router.get("/groups/{group_id}", response_model_exclude_none=True)
-async def get_group(services: Services, caller: IamReader, group_id: int) -> GroupView:
+async def get_group(services: Services, caller: IamReader, group_id: RowId) -> GroupView:
     del caller
     return group_view(await services.control.read(lambda unit: unit.groups.get(group_id)))
 
 
 @router.put("/groups/{group_id}", response_model_exclude_none=True, dependencies=writable)
-async def update_group(services: Services, caller: IamAdmin, group_id: int, given: GroupChange) -> GroupView:
+async def update_group(services: Services, caller: IamAdmin, group_id: RowId, given: GroupChange) -> GroupView:
     rules = rules_of(given.permissions) if given.permissions is not None else None
     changed = sorted(given.model_fields_set)
     await services.auditor.administered(caller.actor, "update_group", str(group_id), details={"changed": changed})
@@ -71,7 +71,7 @@ async def update_group(services: Services, caller: IamAdmin, group_id: int, give
 
 
 @router.delete("/groups/{group_id}", status_code=204, dependencies=writable)
-async def delete_group(services: Services, caller: IamAdmin, group_id: int) -> None:
+async def delete_group(services: Services, caller: IamAdmin, group_id: RowId) -> None:
     await services.auditor.administered(caller.actor, "delete_group", str(group_id))
 
     def delete(unit: Unit) -> None:
@@ -83,7 +83,7 @@ async def delete_group(services: Services, caller: IamAdmin, group_id: int) -> N
 
 @router.post("/groups/{group_id}/clone", status_code=201, response_model_exclude_none=True, dependencies=writable)
 async def clone_group(
-    services: Services, caller: IamAdmin, group_id: int, given: CloneGroup | None = None
+    services: Services, caller: IamAdmin, group_id: RowId, given: CloneGroup | None = None
 ) -> GroupView:
     asked = given or CloneGroup()
     await services.auditor.administered(caller.actor, "clone_group", f"{group_id} -> {asked.name or 'copy'}")
@@ -100,7 +100,7 @@ async def clone_group(
 
 
 @router.post("/groups/{group_id}/members", dependencies=writable)
-async def add_member(services: Services, caller: IamAdmin, group_id: int, given: Member) -> None:
+async def add_member(services: Services, caller: IamAdmin, group_id: RowId, given: Member) -> None:
     target = f"group:{group_id}+user:{given.user_id}"
     await services.auditor.administered(caller.actor, "add_member", target)
 
@@ -113,7 +113,7 @@ async def add_member(services: Services, caller: IamAdmin, group_id: int, given:
 
 
 @router.delete("/groups/{group_id}/members/{user_id}", status_code=204, dependencies=writable)
-async def remove_member(services: Services, caller: IamAdmin, group_id: int, user_id: int) -> None:
+async def remove_member(services: Services, caller: IamAdmin, group_id: RowId, user_id: RowId) -> None:
     target = f"group:{group_id}+user:{user_id}"
     await services.auditor.administered(caller.actor, "remove_member", target)
 

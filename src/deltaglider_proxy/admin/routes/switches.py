@@ -14,7 +14,7 @@ from deltaglider_proxy.access.policy.rules import BrokenRules
 from deltaglider_proxy.admin.guard import ConfigAdmin, ConfigReader, IamReader, Services
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.problems import ApiError
-from deltaglider_proxy.admin.schemas.iam import Input, Rule, shown
+from deltaglider_proxy.admin.schemas.iam import Input, Number, Rule, shown
 
 router = APIRouter(prefix="/admin", tags=["operation"])
 
@@ -44,7 +44,7 @@ class Trace(BaseModel):
 
 
 class Simulation(Input):
-    user_id: int
+    user_id: Number
     action: str = Field(pattern="^(read|write|delete|list|admin)$")
     bucket: str = Field(min_length=1, max_length=63)
     key: str = Field(default="", max_length=1024)

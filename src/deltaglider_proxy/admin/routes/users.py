@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from deltaglider_proxy.admin.guard import IamAdmin, IamReader, Services, iam_writable
+from deltaglider_proxy.admin.guard import IamAdmin, IamReader, RowId, Services, iam_writable
 from deltaglider_proxy.admin.last_admin import keep_an_administrator
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.schemas.iam import (
@@ -79,13 +79,13 @@ def _configured_pair(services: AdminServices) -> NewKey | None:
 
 
 @router.get("/{user_id}", response_model_exclude_none=True)
-async def get_user(services: Services, caller: IamReader, user_id: int) -> UserView:
+async def get_user(services: Services, caller: IamReader, user_id: RowId) -> UserView:
     del caller
     return user_view(await services.control.read(lambda unit: unit.users.get(user_id)))
 
 
 @router.put("/{user_id}", response_model_exclude_none=True, dependencies=writable)
-async def update_user(services: Services, caller: IamAdmin, user_id: int, given: UserChange) -> UserView:
+async def update_user(services: Services, caller: IamAdmin, user_id: RowId, given: UserChange) -> UserView:
     """What is left out stays. Disabling ends the user's sessions."""
     rules = rules_of(given.permissions) if given.permissions is not None else None
     changed = sorted(given.model_fields_set)
@@ -106,7 +106,7 @@ async def update_user(services: Services, caller: IamAdmin, user_id: int, given:
 async def delete_user(
     services: Services,
     caller: IamAdmin,
-    user_id: int,
+    user_id: RowId,
     allow_open: Annotated[bool, Query(description="Also the last administrator")] = False,
 ) -> None:
     """With keys, memberships and sessions. After the last user the configured key pair counts again."""
@@ -122,7 +122,7 @@ async def delete_user(
 
 
 @router.post("/{user_id}/rotate-keys", response_model_exclude_none=True, dependencies=writable)
-async def rotate_keys(services: Services, caller: IamAdmin, user_id: int, given: NewKeys | None = None) -> UserView:
+async def rotate_keys(services: Services, caller: IamAdmin, user_id: RowId, given: NewKeys | None = None) -> UserView:
     """New keys in place of all old ones, which open nothing from now on."""
     asked = given or NewKeys()
     key = new_key(asked.access_key_id, asked.secret_access_key)
@@ -139,7 +139,7 @@ async def rotate_keys(services: Services, caller: IamAdmin, user_id: int, given:
 
 
 @router.post("/{user_id}/access-keys", status_code=201, response_model_exclude_none=True, dependencies=writable)
-async def add_key(services: Services, caller: IamAdmin, user_id: int, given: AddedKey | None = None) -> UserView:
+async def add_key(services: Services, caller: IamAdmin, user_id: RowId, given: AddedKey | None = None) -> UserView:
     """Another key beside those that the user has, so that clients can change over one by one."""
     asked = given or AddedKey()
     key = new_key(asked.access_key_id, asked.secret_access_key, asked.expires_at)
@@ -152,7 +152,7 @@ async def add_key(services: Services, caller: IamAdmin, user_id: int, given: Add
 
 @router.put("/{user_id}/access-keys/{access_key_id}", response_model_exclude_none=True, dependencies=writable)
 async def change_key(
-    services: Services, caller: IamAdmin, user_id: int, access_key_id: str, given: KeyChange
+    services: Services, caller: IamAdmin, user_id: RowId, access_key_id: str, given: KeyChange
 ) -> UserView:
     details = {"access_key_id": access_key_id, "enabled": given.enabled}
     await services.auditor.administered(caller.actor, "change_access_key", str(user_id), details=details)
@@ -167,7 +167,7 @@ async def change_key(
 
 
 @router.delete("/{user_id}/access-keys/{access_key_id}", status_code=204, dependencies=writable)
-async def remove_key(services: Services, caller: IamAdmin, user_id: int, access_key_id: str) -> None:
+async def remove_key(services: Services, caller: IamAdmin, user_id: RowId, access_key_id: str) -> None:
     await services.auditor.administered(
         caller.actor, "remove_access_key", str(user_id), details={"access_key_id": access_key_id}
     )
@@ -181,7 +181,7 @@ async def remove_key(services: Services, caller: IamAdmin, user_id: int, access_
 
 
 @router.post("/{user_id}/clone", status_code=201, response_model_exclude_none=True, dependencies=writable)
-async def clone_user(services: Services, caller: IamAdmin, user_id: int, given: CloneUser | None = None) -> UserView:
+async def clone_user(services: Services, caller: IamAdmin, user_id: RowId, given: CloneUser | None = None) -> UserView:
     """The same rights under fresh keys."""
     asked = given or CloneUser()
     key = new_key()

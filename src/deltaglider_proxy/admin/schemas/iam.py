@@ -1,6 +1,7 @@
 """Users, groups, and their rules."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,9 +9,15 @@ from deltaglider_proxy.access.policy.validate import as_json, parse_permissions
 from deltaglider_proxy.admin.schemas.times import sql_time
 from deltaglider_proxy.control.model import AuthSource, Group, Permission, User
 
+MOST = 1 << 62
+"""What every database can count to."""
 _NAME = r"[A-Za-z0-9_.@+=-][A-Za-z0-9_.@+= -]{0,63}"
 _KEY_ID = r"[A-Za-z0-9_.-]{3,128}"
 _SECRET = r"[\x21-\x7e]{8,128}"  # noqa: S105 - the form of one
+
+
+Number = Annotated[int, Field(ge=1, le=MOST)]
+"""Of a user, a group, a provider or a rule, in a body."""
 
 
 class Input(BaseModel):
@@ -82,7 +89,7 @@ class NewKeys(Input):
 
 
 class AddedKey(NewKeys):
-    expires_at: float | None = Field(default=None, description="Seconds since the epoch")
+    expires_at: float | None = Field(default=None, ge=0, le=1e11, description="Seconds since the epoch")
 
 
 class KeyChange(Input):
@@ -98,7 +105,7 @@ class NewGroup(Input):
     name: str = Field(pattern=f"^{_NAME}$", examples=["operators"])
     description: str = Field(default="", max_length=1024)
     permissions: list[dict[str, object]] = []
-    member_ids: list[int] = []
+    member_ids: list[Number] = []
 
 
 class GroupChange(Input):
@@ -113,7 +120,7 @@ class CloneGroup(Input):
 
 
 class Member(Input):
-    user_id: int
+    user_id: Number
 
 
 class CannedPolicy(BaseModel):

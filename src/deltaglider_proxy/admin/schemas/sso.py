@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from deltaglider_proxy.admin.problems import ApiError
-from deltaglider_proxy.admin.schemas.iam import Input
+from deltaglider_proxy.admin.schemas.iam import Input, Number
 from deltaglider_proxy.admin.schemas.times import sql_time
 from deltaglider_proxy.control.model import AuthProvider, ExternalIdentity, MappingRule, MatchType
 
@@ -75,27 +75,27 @@ class MappingView(BaseModel):
 
 
 class NewMapping(Input):
-    provider_id: int | None = None
+    provider_id: Number | None = None
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     match_type: MatchType
     match_field: str = Field(default="email", min_length=1, max_length=128)
     match_value: str = Field(min_length=1, max_length=512)
-    group_id: int
+    group_id: Number
 
 
 class MappingChange(Input):
-    provider_id: int | None = None
+    provider_id: Number | None = None
     priority: int | None = Field(default=None, ge=-1_000_000, le=1_000_000)
     match_type: MatchType | None = None
     match_field: str | None = Field(default=None, min_length=1, max_length=128)
     match_value: str | None = Field(default=None, min_length=1, max_length=512)
-    group_id: int | None = None
+    group_id: Number | None = None
 
 
 class PreviewRequest(Input):
     email: str | None = Field(default=None, max_length=320)
     claims: Mapping[str, object] | None = None
-    provider_id: int | None = None
+    provider_id: Number | None = None
 
 
 class PreviewAnswer(BaseModel):
