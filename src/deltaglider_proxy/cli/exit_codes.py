@@ -10,7 +10,10 @@ class ExitCode(IntEnum):
     USAGE = 2
     IO = 3
     PARSE = 4
+    REMOTE = 5
+    """A server did not answer, or has applied and not kept what it was told."""
     REJECTED = 6
-    """Refused by a rule."""
+    """Refused by a rule, or by the server."""
+    UNAUTHENTICATED = 7
     NOT_FOUND = 8
     """No such bucket or object."""

@@ -27,6 +27,7 @@ def run(path: Path) -> int:
         f"wrote {path}, readable by you only; the key pair of your clients is in it, under `access`\n"
         f"check it:  deltaglider_proxy config lint {path}\n"
         f"start:     deltaglider_proxy{option}\n"
+        "password:  deltaglider_proxy --set-bootstrap-password   (for the admin API; else one is made at the start)\n"
         f"try it:    aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://releases\n"
     )
     return ExitCode.OK

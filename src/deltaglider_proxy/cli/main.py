@@ -15,7 +15,6 @@ from deltaglider_proxy.cli.output import result, save, say
 PROGRAM = "deltaglider_proxy"
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -24,6 +23,8 @@ config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Chec
 app.add_typer(config_app, name="config")
 bucket_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look after what buckets hold.")
 app.add_typer(bucket_app, name="bucket")
+admission_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at what admission decides.")
+app.add_typer(admission_app, name="admission")
 backend_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at where objects are stored.")
 app.add_typer(backend_app, name="backend")
 
@@ -43,12 +44,19 @@ def root(
     show_env: Annotated[
         bool, typer.Option("--show-env", help="Print all environment variables as a .env file.")
     ] = False,
+    set_password: Annotated[
+        bool,
+        typer.Option(
+            "--set-bootstrap-password", "--set-admin-password", help="Keep the hash of a password read from stdin."
+        ),
+    ] = False,
 ) -> None:
     """An S3-compatible proxy that stores similar objects as small deltas. Without a command, it serves."""
     context.obj = Options(config, verbose)
-    given = [name for name, used in (("--version", version), ("--show-env", show_env)) if used]
+    options = (("--version", version), ("--show-env", show_env), ("--set-bootstrap-password", set_password))
+    given = [name for name, used in options if used]
     if len(given) > 1:
-        raise typer.BadParameter("only one of --version and --show-env can be used")
+        raise typer.BadParameter(f"only one of {' and '.join(given)} can be used")
     if context.invoked_subcommand is not None:
         given += ["--listen"] if listen is not None else []
         if given:
@@ -60,6 +68,10 @@ def root(
         _print_version(codecs=verbose)
     elif show_env:
         _print_environment()
+    elif set_password:
+        from deltaglider_proxy.cli.bootstrap_password import run as set_bootstrap_password
+
+        raise typer.Exit(set_bootstrap_password())
     else:
         raise typer.Exit(_serve(config, listen, verbose=verbose))
 
@@ -128,6 +140,64 @@ def _describe(context: typer.Context, out: Path | None, what: str) -> None:
     else:
         save(out, text())
         say(f"wrote {what} to {out}")
+
+
+@config_app.command("migrate")
+def config_migrate(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="YAML or TOML, of any accepted shape.")],
+    out: Out = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
+) -> None:
+    """Write a configuration file as canonical YAML. Exit: 0 = done, 3 = I/O error, 4 = parse error, 6 = lint would
+    reject it.
+    """
+    from deltaglider_proxy.cli.config_migrate import run
+
+    without_config(context)
+    raise typer.Exit(run(source, out, force=force))
+
+
+Server = Annotated[str, typer.Option("--server", metavar="URL", help="The running server.")]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECS", min=0.1, help="For each request.")]
+
+
+@config_app.command("apply")
+def config_apply(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML.")],
+    server: Server = "http://127.0.0.1:9000",
+    timeout: Timeout = 30.0,
+    ca_bundle: Annotated[str | None, typer.Option("--ca-bundle", metavar="FILE", help="Trust these.")] = None,
+) -> None:
+    """Give a running server another configuration; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = applied and kept, 3 =
+    I/O error, 4 = parse error, 5 = no answer, or not kept, 6 = refused, 7 = not signed in.
+    """
+    from deltaglider_proxy.cli.config_apply import run
+
+    without_config(context)
+    raise typer.Exit(run(file, server, timeout, ca_bundle))
+
+
+@admission_app.command("trace")
+def admission_trace(
+    context: typer.Context,
+    method: Annotated[str, typer.Option("--method", metavar="METHOD")] = "GET",
+    path: Annotated[str, typer.Option("--path", metavar="PATH", help="As in /bucket/key.")] = "/",
+    query: Annotated[str | None, typer.Option("--query", metavar="QUERY")] = None,
+    authenticated: Annotated[bool, typer.Option("--authenticated", help="It carries credentials.")] = False,
+    source_ip: Annotated[str | None, typer.Option("--source-ip", metavar="IP")] = None,
+    expect: Annotated[str | None, typer.Option("--expect", metavar="DECISION", help="Exit 6 for another.")] = None,
+    server: Server = "http://127.0.0.1:9000",
+    timeout: Timeout = 30.0,
+) -> None:
+    """Ask a running server what its admission chain decides; DGP_BOOTSTRAP_PASSWORD signs in."""
+    from deltaglider_proxy.cli.admission_trace import run
+
+    without_config(context)
+    request: dict[str, object] = {"method": method, "path": path, "authenticated": authenticated}
+    request |= {name: value for name, value in (("query", query), ("source_ip", source_ip)) if value is not None}
+    raise typer.Exit(run(request, server, timeout, expect))
 
 
 @bucket_app.command("gc")

@@ -79,6 +79,14 @@ def parse(content: bytes, source: str, form: Format, environ: Mapping[str, str])
     return Document(data, positions, _references(expansion, form))
 
 
+def plain_values(text: str, form: Format) -> tuple[dict[str, object], list[Finding]]:
+    """What a text holds, references not resolved; with errors it means nothing."""
+    data, _, errors = _plain(text, form)
+    if not errors and not isinstance(data, dict | None):
+        errors = [Finding(Severity.ERROR, (), "the file must hold a mapping", "begin with a key such as `storage:`")]
+    return (data if isinstance(data, dict) else {}), errors
+
+
 def _plain(text: str, form: Format) -> tuple[object, Positions, list[Finding]]:
     if form is Format.YAML:
         result = yaml_text.parse(text)

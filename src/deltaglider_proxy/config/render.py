@@ -24,7 +24,7 @@ class Tier(Enum):
 
 def render(settings: Settings, references: Mapping[Keys, str], tier: Tier, section: str | None = None) -> str:
     """Deterministic. References to the environment stand as they were written, in every tier: they are no secrets."""
-    tree = redacted(plain(settings), references, tier)
+    tree = redacted(plain(settings, references), references, tier)
     if section is not None:
         tree = {section: tree[section]} if section in tree else {}
     return yaml_out.dump(tree, references)

@@ -134,7 +134,8 @@ class LiveConfiguration:
         return found
 
     def _shown(self) -> dict[str, Any]:
-        return redacted(plain(self._loaded.file_settings), self._loaded.references, Tier.EXPORT)
+        references = self._loaded.references
+        return redacted(plain(self._loaded.file_settings, references), references, Tier.EXPORT)
 
     def flat(self) -> Mapping[str, object]:
         loaded = self._loaded

@@ -1,0 +1,98 @@
+"""Files of every shape become canonical YAML that means the same."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deltaglider_proxy.cli.main import run
+from deltaglider_proxy.config import yaml_out, yaml_text
+from deltaglider_proxy.config.document import Format
+from deltaglider_proxy.config.expand import expand
+from deltaglider_proxy.config.load import Sources, load_text
+from deltaglider_proxy.config.migrate import migrate
+
+TOML = """
+listen_addr = "0.0.0.0:9100"
+max_object_size = 5000
+bootstrap_password_hash = "$$2b$$04$$T366uWDmsoSFsOLwsZjVmeV1Mn1dTzP0hvgMW8Mnh.NlldkEbpWHy"
+access_key_id = "${env:KEY_ID}"
+secret_access_key = "${env:SECRET}"
+
+[backend]
+type = "s3"
+endpoint = "https://${env:HOST}:9443"
+force_path_style = true
+
+[buckets.Releases]
+public = true
+quota_bytes = 10
+"""
+
+
+def test_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "c.toml", tmp_path / "c.yaml"
+    source.write_text(TOML)
+    assert run(["config", "migrate", str(source), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "DGP_BOOTSTRAP_PASSWORD_HASH" in said.err
+    assert said.out == ""
+    text = out.read_text()
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert "$2b" not in text
+    assert "access_key_id: ${env:KEY_ID}" in text
+    assert "endpoint: 'https://${env:HOST}:9443'" in text
+    assert run(["config", "migrate", str(source), "--out", str(out)]) == 3
+    assert run(["config", "migrate", str(source), "--out", str(out), "--force"]) == 0
+    loaded = load_text(text, Sources(None, {"KEY_ID": "id", "SECRET": "s", "HOST": "h"}, None))
+    storage = loaded.settings.storage
+    assert loaded.settings.access.access_key_id == "id"
+    assert storage.buckets["releases"].public_prefixes == ("",)
+    assert getattr(storage.backend, "endpoint", "") == "https://h:9443"
+    assert str(loaded.settings.advanced.listen_addr) == "0.0.0.0:9100"
+    assert migrate(text.encode(), "c.yaml", Format.YAML).text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "advanced: {max_object_size: '${env:N}'}\n",
+        "advanced: {fsync: ${env:B}}\n",
+        "advanced: {listen_addr: ${env:A}}\n",
+        "advanced: {gc_grace: ${env:D}}\n",
+        "advanced: {max_delta_ratio: ${env:F:-0.5}}\n",
+        "access: {iam_mode: ${env:M}}\n",
+        "storage: {buckets: {box: {deltaspace: ${env:S}}}}\n",
+    ],
+)
+def test_references_stand_in_every_place(text: str) -> None:
+    migrated = migrate(text.encode(), "c.yaml", Format.YAML).text
+    assert text[text.index("$") : text.index("}") + 1] in migrated
+    assert migrate(migrated.encode(), "c.yaml", Format.YAML).text == migrated
+
+
+def test_what_cannot_be_migrated(tmp_path: Path) -> None:
+    assert run(["config", "migrate", str(tmp_path / "missing")]) == 3
+    for text, code in (("a: [", 4), ("unknown: 1", 4), ("advanced: {max_object_size: many}", 4), ("[1]", 4)):
+        (tmp_path / "c.yaml").write_text(text)
+        assert run(["config", "migrate", str(tmp_path / "c.yaml")]) == code
+    (tmp_path / "c.yaml").write_text("storage: {buckets: {box: {backend: nowhere}}}\n")
+    assert run(["config", "migrate", str(tmp_path / "c.yaml")]) == 6
+
+
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=10), plain_values, max_size=4))
+def test_what_is_written_is_read_back(tree: dict[str, object]) -> None:
+    text = yaml_out.dump(tree)
+    expansion = expand(text, {})
+    assert expansion.problems == ()
+    read = yaml_text.parse(expansion.text)
+    assert read.findings == []
+    assert (read.value or {}) == tree
