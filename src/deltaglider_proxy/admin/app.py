@@ -14,6 +14,7 @@ from deltaglider_proxy.admin.routes import (
     audit,
     backends,
     config,
+    declarative,
     ext_auth,
     groups,
     sessions,
@@ -59,7 +60,7 @@ def api(services: AdminServices) -> FastAPI:
     )
     app.state.services = services
     root = APIRouter(prefix=PREFIX.rstrip("/"))
-    for module in (whoami, sign_in, sessions, users, groups, ext_auth, config, backends, switches, audit):
+    for module in (whoami, sign_in, sessions, users, groups, ext_auth, config, declarative, backends, switches, audit):
         root.include_router(module.router)
 
     @root.get("/openapi.json", dependencies=[Depends(live)], include_in_schema=False)

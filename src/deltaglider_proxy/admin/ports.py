@@ -12,6 +12,7 @@ from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.admin.settings import AdminSettings
+from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.control.audit.segments import Damage
 from deltaglider_proxy.control.unit import Unit
@@ -99,6 +100,10 @@ class Configuration(Protocol):
 
     def flat(self) -> Mapping[str, object]:
         """Effective values by name, without secrets."""
+        ...
+
+    def access_of(self, text: str) -> Access:
+        """The section `access` of a document, in which nothing else need be. Raises Refused."""
         ...
 
     async def validate(self, text: str) -> Applied:

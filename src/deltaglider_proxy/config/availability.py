@@ -26,7 +26,6 @@ def check(settings: Settings) -> Iterator[Finding]:
         message = "this release does not serve HTTPS yet, and would serve without it"
         yield error(("advanced", "tls", "enabled"), message, "let a reverse proxy in front serve HTTPS")
     idle: tuple[tuple[Keys, bool], ...] = (
-        (("access", "iam_mode"), settings.access.iam_mode == "declarative"),
         (("storage", "replication", "rules"), bool(storage.replication.rules)),
         (("storage", "lifecycle", "enabled"), storage.lifecycle.enabled),
         (("advanced", "event_delivery", "enabled"), bool(advanced.event_delivery and advanced.event_delivery.enabled)),

@@ -9,18 +9,19 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
 from deltaglider_proxy.access.auditor import Actor, Auditor
-from deltaglider_proxy.admin.ports import Applied, Refused
+from deltaglider_proxy.admin.ports import Applied, Control, Refused
 from deltaglider_proxy.config import load as loading
 from deltaglider_proxy.config import yaml_out
+from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.auth_state import OpenAccess, Undecided
 from deltaglider_proxy.config.diff import Difference, diff, summary
 from deltaglider_proxy.config.expand import escape
@@ -35,6 +36,7 @@ from deltaglider_proxy.config.restart import restart_findings
 from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.server.announcements import LOOK_SECONDS, Announcements, Topic
+from deltaglider_proxy.server.declared_iam import DeclaredIam
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.telemetry.clock import Clock
@@ -73,10 +75,6 @@ class Runtime(Protocol):
         ...
 
 
-class Write(Protocol):
-    async def __call__(self, work: Callable[[Unit], object], *, quiet: bool = False) -> object: ...
-
-
 def forget_applied(run_dir: Path) -> None:
     """Before the first worker starts."""
     for name in (_APPLIED, RELOAD, "announcements"):
@@ -89,7 +87,7 @@ class LiveConfiguration:
         boot: Boot,
         settings: ServerSettings,
         runtime: Runtime,
-        write: Write,
+        control: Control,
         announcements: Announcements,
         auditor: Auditor,
         clock: Clock,
@@ -100,7 +98,8 @@ class LiveConfiguration:
         self._verbose = boot.verbose
         self._running = settings
         self._runtime = runtime
-        self._write = write
+        self._control = control
+        self._iam = DeclaredIam(control, auditor)
         self._announcements = announcements
         self._auditor = auditor
         self._clock = clock
@@ -156,15 +155,20 @@ class LiveConfiguration:
             "tainted_fields": list(self.tainted),
         }
 
+    def access_of(self, text: str) -> Access:
+        return self._load(text).file_settings.access
+
     async def validate(self, text: str) -> Applied:
-        return self._tried(self._load(text))
+        return await self._tried(self._load(text))
 
     async def validate_patch(self, section: str, patch: object) -> Applied:
-        return self._tried(self._load(self._patched(section, patch)))
+        return await self._tried(self._load(self._patched(section, patch)))
 
-    def _tried(self, loaded: LoadedConfig) -> Applied:
+    async def _tried(self, loaded: LoadedConfig) -> Applied:
         self._settings_of(loaded)
-        return self._described(loaded, applied=False)
+        described = self._described(loaded, applied=False)
+        preview = await self._iam.preview(self._loaded.settings.access, loaded.settings.access)
+        return replace(described, warnings=[*described.warnings, *preview])
 
     async def apply(
         self, text: str, by: Actor, etag: str | None, *, action: str = "apply_config", expanded: bool = False
@@ -223,6 +227,7 @@ class LiveConfiguration:
             await self._runtime.prepare(settings, applies=True)
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
+        iam = await self._iam.apply(self._loaded.settings.access, loaded.settings.access, by)
         difference = diff(self._loaded.file_settings, loaded.file_settings, self._fingerprint_key)
         text = render(loaded.file_settings, loaded.references, Tier.PERSISTED)
         await self._auditor.administered(by, action, "", details={"diff": difference})
@@ -234,7 +239,7 @@ class LiveConfiguration:
         self._file_state = await self._pool.run(self._stat)
         number = self._announcements.announce(Topic.CONFIG)
         self._acted(number)
-        warnings = list(described.warnings)
+        warnings = [*described.warnings, *iam]
         if behind := await self._announcements.everyone(Topic.CONFIG, number, self._clock):
             warnings.append(f"workers {', '.join(map(str, behind))} do not live by it yet; see the log")
         return Applied(
@@ -248,13 +253,11 @@ class LiveConfiguration:
             revision=revision,
         )
 
-    async def _remember(self, user: str, action: str, text: str, difference: Difference) -> int | None:
+    async def _remember(self, user: str, action: str, text: str, difference: Difference) -> int:
         def append(unit: Unit) -> int:
             return unit.config_revisions.append(user, action, text, summary(difference)).id
 
-        number = await self._write(append, quiet=True)
-        assert isinstance(number, int)
-        return number
+        return await self._control.write(append, quiet=True)
 
     def _leave(self, text: str, path: Path | None) -> str | None:
         """For the other workers, and, with a path, for the next start. What went wrong with the latter."""

@@ -19,6 +19,7 @@ import structlog
 from granian.constants import Interfaces, Loops
 from granian.server.mp import MPServer
 
+from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.load import LoadedConfig, Sources
 from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.control.bootstrap_hash import Source
@@ -27,6 +28,7 @@ from deltaglider_proxy.crypto.passwords import NotAHash
 from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server.configuration import RELOAD, Boot, forget_applied
+from deltaglider_proxy.server.declared_iam import reconcile_at_start
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.services import Services, forget_verdicts
@@ -56,7 +58,7 @@ def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
         _check_port(settings)
         claimed = claim(settings.storage)
         _prepare(settings)
-        settings = _open_control(settings)
+        settings = _open_control(settings, loaded.settings.access)
         if settings.boot_probe is not BootProbe.OFF:
             _boot(settings)
         _announce(settings, loaded.path)
@@ -99,7 +101,7 @@ def _prepare(settings: ServerSettings) -> None:
     DrainFlag(settings.run_dir).lower()
 
 
-def _open_control(settings: ServerSettings) -> ServerSettings:
+def _open_control(settings: ServerSettings, access: Access) -> ServerSettings:
     """Finds out the bootstrap hash, and makes or migrates the database while nobody else works with it.
 
     A database that the hash does not open is left to the workers, which refuse everything until that is mended.
@@ -125,9 +127,14 @@ def _open_control(settings: ServerSettings) -> ServerSettings:
             _log.warning("set one that you know: deltaglider_proxy --set-bootstrap-password")
     resolved = replace(control, bootstrap=replace(found, generated_password=None))
     try:
-        resolved.open(found.value).close()
+        database = resolved.open(found.value)
     except WrongKey as error:
         _log.error("the database is locked", reason=str(error))
+    else:
+        try:
+            reconcile_at_start(database, access, SystemClock().now())
+        finally:
+            database.close()
     return replace(settings, control=resolved)
 
 

@@ -207,7 +207,7 @@ class _Running:
         self._audit = AuditLog(segments, audit.node, self._clock, lambda _: None)
         auditor = Auditor(self._audit, object_writes=audit.object_writes)
         self._configuration = LiveConfiguration(
-            boot, settings, self, control.write, self._announcements, auditor, self._clock, self._pool
+            boot, settings, self, control, self._announcements, auditor, self._clock, self._pool
         )
         self.s3.audit(auditor)
         self.admin = AdminApp(

@@ -45,11 +45,11 @@ def test_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "endpoint: 'https://${env:HOST}:9443'" in text
     assert run(["config", "migrate", str(source), "--out", str(out)]) == 3
     assert run(["config", "migrate", str(source), "--out", str(out), "--force"]) == 0
-    loaded = load_text(text, Sources(None, {"KEY_ID": "id", "SECRET": "s", "HOST": "h"}, None))
+    loaded = load_text(text, Sources(None, {"KEY_ID": "id", "SECRET": "s", "HOST": "s3.example.com"}, None))
     storage = loaded.settings.storage
     assert loaded.settings.access.access_key_id == "id"
     assert storage.buckets["releases"].public_prefixes == ("",)
-    assert getattr(storage.backend, "endpoint", "") == "https://h:9443"
+    assert getattr(storage.backend, "endpoint", "") == "https://s3.example.com:9443"
     assert str(loaded.settings.advanced.listen_addr) == "0.0.0.0:9100"
     assert migrate(text.encode(), "c.yaml", Format.YAML).text == text
 
