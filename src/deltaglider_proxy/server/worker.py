@@ -192,6 +192,7 @@ class _Running:
         if leads:
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
+            running._background.start("a look at the audit log", running._verify_audit())
         running._plane.start(leads=leads)
         running._crew.start(running._control.follow())
         running._crew.start(running._configuration.follow(leads=leads))
@@ -202,8 +203,12 @@ class _Running:
     def _build_admin(self, boot: Boot) -> None:
         settings, control = self._settings, self._control
         audit = settings.audit
-        key = b"" if control.locked else control.database.derived_key("audit")
-        segments = Segments(audit.directory, key, audit.max_bytes)
+        # Nobody knows the key of the log while the database is locked: what happens then has a log of its own.
+        locked = control.locked
+        directory = audit.directory.with_name(f"{audit.directory.name}.locked") if locked else audit.directory
+        key = os.urandom(32) if locked else control.database.derived_key("audit")
+        segments = Segments(directory, key, audit.max_bytes)
+        self._segments = segments
         self._audit = AuditLog(segments, audit.node, self._clock, lambda _: None)
         auditor = Auditor(self._audit, object_writes=audit.object_writes)
         self._configuration = LiveConfiguration(
@@ -217,7 +222,7 @@ class _Running:
                 configuration=self._configuration,
                 backends=BackendProbes(lambda: self._plane, self._pool, self._clock),
                 auditor=auditor,
-                audit_dir=audit.directory,
+                audit_dir=directory,
                 verify_audit=segments.verify,
                 addresses=self._addresses,
                 addresses_limit=self._failures,
@@ -229,6 +234,12 @@ class _Running:
                 pool=self._pool,
             )
         )
+
+    async def _verify_audit(self) -> None:
+        """Once at start, beside everything else."""
+        damage = await self._pool.run(self._segments.verify)
+        if damage is not None:
+            _log.error("the audit log was changed", file=damage.file, line=damage.line, what=damage.what)
 
     def _publish(self, state: AccessState) -> None:
         self.s3.serve(replace(self.s3.serving, access=state))

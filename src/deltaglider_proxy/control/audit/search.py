@@ -2,7 +2,6 @@
 
 import csv
 import io
-import mmap
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -126,20 +125,16 @@ def _comparable(moment: str) -> str:
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
-    """Whole lines; one that is just being written has no end yet."""
+    """Whole lines; one that is just being written has no end yet. A file has a bounded size, so it is read at once."""
     try:
-        file = path.open("rb")
+        data = path.read_bytes()
     except FileNotFoundError:
         return
-    with file:
-        if not path.stat().st_size:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            end = data.rfind(b"\n")
-            while end > 0:
-                start = data.rfind(b"\n", 0, end) + 1
-                yield data[start:end]
-                end = start - 1
+    end = data.rfind(b"\n")
+    while end > 0:
+        start = data.rfind(b"\n", 0, end) + 1
+        yield data[start:end]
+        end = start - 1
 
 
 def as_csv(entries: Iterator[Entry]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,8 @@ class Head:
 
     number: int = 0
     chain: bytes = _START
+    first: int = 0
+    """Number before the first line of the oldest file that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +64,22 @@ class Segments:
         """Writes and syncs; the bytes of a torn line that were cut before. Raises OSError, and leaves no half of it."""
         with self._locked():
             head, path, cut = self._recovered()
-            size = path.stat().st_size if path is not None else 0
-            if path is None or size >= self._segment_bytes:
-                path, size = self._begin(head), 0
+            if path is None or path.stat().st_size >= self._segment_bytes:
+                path = self._begin(head)
             lines = []
             for numbered in documents:
                 body = numbered(head.number + 1)
                 chain = self._next(head.chain, body)
-                head = Head(head.number + 1, chain)
+                head = replace(head, number=head.number + 1, chain=chain)
                 lines.append(body[:-1] + _MARK + chain.hex().encode() + b'"}\n')
             self._write(path, b"".join(lines))
-            self._keep(head)
-            self._drop_oldest(path)
+            self._keep(self._without_oldest(head, path))
             return cut
 
     def _begin(self, head: Head) -> Path:
         path = self.directory / f"{head.number + 1:020d}.jsonl"
         text = head.chain.hex()
-        anchor = f'{{"anchor":{head.number},"chain":"{text}","mac":"{self._mac(head, b"anchor")}"}}\n'
+        anchor = f'{{"anchor":{head.number},"chain":"{text}","mac":"{self._mac(replace(head, first=0), b"anchor")}"}}\n'
         self._write(path, anchor.encode())
         _sync_directory(self.directory)
         return path
@@ -103,11 +103,16 @@ class Segments:
         return hmac.digest(self._key, chain + body, "sha256")
 
     def _mac(self, head: Head, purpose: bytes) -> str:
-        return hmac.digest(self._key, purpose + b"%d." % head.number + head.chain, "sha256").hex()
+        return hmac.digest(self._key, purpose + b"%d.%d." % (head.first, head.number) + head.chain, "sha256").hex()
 
     def _keep(self, head: Head) -> None:
         draft = self.directory / "head.draft"
-        fields = {"seq": head.number, "chain": head.chain.hex(), "mac": self._mac(head, b"head")}
+        fields = {
+            "seq": head.number,
+            "chain": head.chain.hex(),
+            "first": head.first,
+            "mac": self._mac(head, b"head"),
+        }
         with draft.open("wb") as file:
             file.write(orjson.dumps(fields))
             file.flush()
@@ -119,7 +124,7 @@ class Segments:
         """None: it is missing or was changed."""
         try:
             fields = orjson.loads((self.directory / "head").read_bytes())
-            head = Head(int(fields["seq"]), bytes.fromhex(fields["chain"]))
+            head = Head(int(fields["seq"]), bytes.fromhex(fields["chain"]), int(fields["first"]))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         return head if hmac.compare_digest(self._mac(head, b"head"), str(fields["mac"])) else None
@@ -129,22 +134,42 @@ class Segments:
         return sorted(self.directory.glob("*.jsonl"))
 
     def _recovered(self) -> tuple[Head, Path | None, int]:
-        """Where the chain goes on. Lines after the noted head are from a crash; half a line at the end is cut."""
+        """Where the chain goes on. Lines after the noted head are from a crash; half a line at the end is cut.
+
+        Files without a head that is ours: somebody has been here. The chain is broken for good, so that it shows. A
+        crash in the very first batch may leave them too.
+        """
         files = self.files()
         head = self._head()
         if not files:
             return head or Head(), None, 0
         path = files[-1]
+        if head is None and (len(files) > 1 or int(path.stem) != 1):
+            return Head(self._last_number(path), os.urandom(32), int(files[0].stem) - 1), None, 0
         data = path.read_bytes() if head is None else self._tail(path, head)
         whole = data[: data.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            found = _LINE.fullmatch(line)
-            if found is not None and (head is None or int(found[1]) == head.number + 1):
-                head = Head(int(found[1]), bytes.fromhex(found[2].decode()))
+        head = self._follow(head or Head(), whole)
         torn = len(data) - len(whole)
         if torn:
             os.truncate(path, path.stat().st_size - torn)
-        return head or Head(), path, torn
+        return head, path, torn
+
+    def _follow(self, head: Head, whole: bytes) -> Head:
+        """Past the lines that continue the chain; others stay behind, for `verify` to find."""
+        for line in whole.splitlines():
+            found = _LINE.fullmatch(line)
+            if found is None or int(found[1]) != head.number + 1:
+                continue
+            chain = self._next(head.chain, line[: line.rfind(_MARK)] + b"}")
+            if not hmac.compare_digest(chain.hex().encode(), found[2]):
+                break
+            head = replace(head, number=head.number + 1, chain=chain)
+        return head
+
+    @staticmethod
+    def _last_number(path: Path) -> int:
+        numbers = [int(found[1]) for line in path.read_bytes().splitlines() if (found := _LINE.fullmatch(line))]
+        return max(numbers, default=int(path.stem) - 1)
 
     @staticmethod
     def _tail(path: Path, head: Head) -> bytes:
@@ -163,21 +188,33 @@ class Segments:
                 at = data.find(head.chain.hex().encode())
         return data if at < 0 else data[data.find(b"\n", at) + 1 :]
 
-    def _drop_oldest(self, current: Path) -> None:
-        sizes = [(path, path.stat().st_size) for path in self.files()]
-        total = sum(size for _, size in sizes)
-        for path, size in sizes:
+    def _without_oldest(self, head: Head, current: Path) -> Head:
+        """Removes what is too much, having noted it: a file that is missing without a note was taken away."""
+        files = self.files()
+        sizes = {path: path.stat().st_size for path in files}
+        total = sum(sizes.values())
+        leaving = []
+        for path in files:
             if total <= self._max_bytes or path == current:
-                return
-            path.unlink()
-            total -= size
+                break
+            leaving.append(path)
+            total -= sizes[path]
+        head = replace(head, first=int(files[len(leaving)].stem) - 1 if leaving else max(head.first, 0))
+        if leaving:
+            self._keep(head)
+            for path in leaving:
+                path.unlink()
+        return head
 
     def verify(self) -> Damage | None:
         """Reads everything. None: nobody has changed anything since it was written."""
         with self._locked():
             head = self._head()
             expected: Head | None = None
-            for path in self.files():
+            files = self.files()
+            if head is not None and (int(files[0].stem) - 1 if files else head.number) > head.first:
+                return Damage("head", 1, f"lines from {head.first + 1} on were kept, and the oldest are missing")
+            for path in files:
                 for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
                     outcome = self._check(line, number, expected)
                     if isinstance(outcome, str):

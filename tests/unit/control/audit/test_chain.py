@@ -85,3 +85,37 @@ def test_half_a_line_is_cut_and_told(segments: Segments) -> None:
 
 def test_bytes_that_are_no_text_do_not_keep_a_record_out() -> None:
     assert b'"ua":"?"' in Record("login", ua="\udcff").document(1, 1_700_000_000.0, "n1")
+
+
+def test_a_head_that_was_taken_away_shows_for_ever(segments: Segments) -> None:
+    path = segments.files()[-1]
+    (segments.directory / "head").unlink()
+    path.write_bytes(b"".join(_lines(path)[:-2]))
+    assert segments.verify() is not None
+    _append(segments, 21, 3)
+    assert segments.verify() is not None
+
+
+def test_oldest_files_that_were_taken_away_are_missed(segments: Segments) -> None:
+    segments.files()[0].unlink()
+    damage = segments.verify()
+    assert damage is not None
+    assert "oldest" in damage.what
+
+
+def test_the_log_is_bounded_and_still_whole(tmp_path: Path) -> None:
+    bounded = Segments(tmp_path, b"k" * 32, 20_000, 2_000)
+    for first in range(1, 200, 5):
+        _append(bounded, first, 5)
+        assert bounded.verify() is None
+    assert sum(path.stat().st_size for path in bounded.files()) < 24_000
+    assert int(bounded.files()[0].stem) > 1
+    bounded.close()
+
+
+def test_a_forged_line_behind_the_head_is_not_taken_over(segments: Segments) -> None:
+    forged = b'{"seq":21,"timestamp":"x","action":"login","chain":"' + b"a" * 64 + b'"}\n'
+    with segments.files()[-1].open("ab") as file:
+        file.write(forged)
+    _append(segments, 21, 1)
+    assert segments.verify() is not None
