@@ -33,7 +33,17 @@ class Admin:
         """What is answered, which must have this status."""
         answer = self.http.request(method, path, json=json, **options)
         assert answer.status_code == status, (method, path, answer.status_code, answer.text)
+        self._remember(answer)
         return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer.text
+
+    def _remember(self, answer: httpx2.Response) -> None:
+        """Secrets that were just made are to be found nowhere later."""
+        self.server.secrets.update(cookie.value for cookie in self.http.cookies.jar if cookie.value)
+        is_json = answer.content and "json" in answer.headers.get("content-type", "")
+        if is_json and isinstance(found := answer.json(), dict):
+            for name in ("secret_access_key", "token"):
+                if isinstance(found.get(name), str) and len(found[name]) >= 16:
+                    self.server.secrets.add(found[name])
 
     def user(self, name: str, *rules: Json, **fields: object) -> Json:
         made: Json = self.ask("POST", "/admin/users", {"name": name, "permissions": list(rules), **fields}, 201)

@@ -63,6 +63,8 @@ class Server:
     """The section `storage` of the file; `{root}` stands for the folder of the server."""
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    secrets: set[str] = field(default_factory=lambda: {SECRET_KEY, PASSWORD, PASSWORD_HASH})
+    """What must never be read in anything that the server writes; see `leaks`."""
     keeps_config: bool = False
     """A restart finds the file as the server has left it."""
     process: subprocess.Popen[bytes] | None = None
@@ -174,6 +176,16 @@ class Server:
                 raise AssertionError("the condition did not come true in time")
             time.sleep(0.02)
 
+    def leaks(self) -> list[str]:
+        """Files of the server that hold a secret in clear, which no file may but the configuration."""
+        written = [self.log, self.root / "deltaglider_config.db", *(self.root / "audit").glob("*/*")]
+        found = []
+        for path in written:
+            if path.is_file():
+                data = path.read_bytes()
+                found += [f"{path}: {secret[:4]}..." for secret in self.secrets if secret.encode() in data]
+        return found
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -186,3 +198,5 @@ class Server:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+        if kind is None:
+            assert self.leaks() == []

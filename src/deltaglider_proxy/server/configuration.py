@@ -236,7 +236,6 @@ class LiveConfiguration:
         await self._switch(loaded, settings)
         path = self._sources.path or Path.cwd() / _DEFAULT_FILE
         failure = await self._pool.run(self._leave, text, path if keep else None)
-        self._file_state = await self._pool.run(self._stat)
         number = self._announcements.announce(Topic.CONFIG)
         self._acted(number)
         warnings = [*described.warnings, *iam]
@@ -336,7 +335,6 @@ class LiveConfiguration:
         except (OSError, ConfigError, CannotStart) as error:
             _log.error("what another worker has applied cannot be lived by", reason=str(error))
             return
-        self._file_state = await self._pool.run(self._stat)
         self._acted(number)
 
     def _acted(self, number: int) -> None:
@@ -344,7 +342,10 @@ class LiveConfiguration:
         self._announcements.acted(Topic.CONFIG, number)
 
     async def reload(self, why: str) -> None:
-        """Live by the file as it is now, and leave it as it is; one that cannot be used changes nothing."""
+        """Live by the file as it is now, and leave it as it is; one that cannot be used changes nothing.
+
+        What it looks like is noted before it is read, here alone: an edit that comes meanwhile is not taken for seen.
+        """
         self._file_state = await self._pool.run(self._stat)
         try:
             async with self._exclusive(None):

@@ -50,6 +50,7 @@ from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import StorageSettings
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
+from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.logs import Logs
@@ -326,7 +327,7 @@ class _Running:
 
     async def _follow_server(self) -> None:
         """End with the server process: also when it was killed, or when the signal came before anyone heard it."""
-        parent = os.getppid()
+        parent = worker_slots.server_facts(self._settings.run_dir).pid
         while os.getppid() == parent and not self._drain.ending:  # noqa: ASYNC110 - it is another process that changes this
             await asyncio.sleep(1)
         signal.raise_signal(signal.SIGTERM)

@@ -61,7 +61,9 @@ class _Side:
     def match(self, resource: str, context: Context) -> bool:
         if self.plain.match(resource):
             return True
-        return any(statement.patterns.match(resource) and statement.holds(context) for statement in self.conditional)
+        return bool(self.conditional) and any(
+            statement.patterns.match(resource) and statement.holds(context) for statement in self.conditional
+        )
 
     def __iter__(self) -> Iterator[Patterns]:
         yield self.plain
@@ -187,6 +189,7 @@ class ListFilter:
         self._context = context
         self._reading = replace(context, prefix=None, delimiter=None, max_keys=None)
         self._verdict: Callable[[str, str, Context], bool | None] = self._rules._verdict
+        self._whole_bucket: bool | None = None
         self._asks_prefix = any(
             condition.about_prefix for statement in self._rules._statements for condition in statement.conditions
         )
@@ -196,13 +199,14 @@ class ListFilter:
         if self._verdict("read", resource, self._reading):
             return True
         context = replace(self._context, prefix=key) if self._asks_prefix else self._context
-        if self._verdict("list", resource, context):
-            return True
-        return self._rules._bucket_verdict("list", self._bucket, context) is True and not self._denied(key, context)
+        verdict = self._verdict("list", resource, context)
+        # A Deny about the key itself hides it from those who may list the bucket.
+        return self._lists_bucket(context) if verdict is None else verdict
 
-    def _denied(self, key: str, context: Context) -> bool:
-        """A Deny about the key itself hides it from those who may list the bucket."""
-        return self._verdict("list", self._beginning + key, context) is False
+    def _lists_bucket(self, context: Context) -> bool:
+        if self._whole_bucket is None or self._asks_prefix:
+            self._whole_bucket = self._rules._bucket_verdict("list", self._bucket, context) is True
+        return self._whole_bucket
 
     def prefix(self, common_prefix: str) -> bool:
         return self.key(common_prefix) or self._rules.allowed_below(self._beginning + common_prefix)

@@ -1,11 +1,12 @@
 """What answers of a service mean, by status and code."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from deltaglider_proxy.storage.backends.s3.addresses import AddressRefused, check, check_literal
+from deltaglider_proxy.outbound.resolver import AddressRefused
 from deltaglider_proxy.storage.backends.s3.answers import Answer, Busy, hidden_error, md5_of, meaning
 from deltaglider_proxy.storage.backends.s3.client import lost
 from deltaglider_proxy.storage.backends.s3.documents import Malformed, complete_upload, error_of, parse, timestamp
@@ -110,28 +111,25 @@ def test_which_etags_are_digests(headers: dict[str, str], md5: str | None) -> No
     assert md5_of(headers) == md5
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["10.0.0.1", "127.0.0.1", "192.168.1.1", "169.254.1.1", "::1", "fd00::1", "fe80::1%eth0", "::ffff:10.0.0.1",
-     "64:ff9b::7f00:1", "2002:7f00:1::", "0.0.0.0", "100.64.0.1", "224.0.0.1"],
-)  # fmt: skip
-def test_addresses_that_are_not_public(address: str) -> None:
-    with pytest.raises(AddressRefused, match="allow_local"):
-        check(address, "s3.example.com", allow_local=False)
-    check(address, "s3.example.com", allow_local=True)
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.1", "[::1]", "[64:ff9b::7f00:1]", "localhost", "minio.internal"])
+def test_endpoints_that_are_not_public(host: str) -> None:
+    for scheme in ("http", "https"):
+        settings = S3Settings(Path(), f"{scheme}://{host}:9000")
+        with pytest.raises(ValueError, match=r"endpoint.*not public; set allow_local"):
+            endpoint_of(settings)
+        assert endpoint_of(replace(settings, allow_local=True)).port == 9000
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "100.100.100.200"])
-def test_metadata_services_are_never_storage(address: str) -> None:
+@pytest.mark.parametrize("host", ["169.254.169.254", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "metadata"])
+def test_metadata_services_are_never_storage(host: str) -> None:
     for local in (True, False):
-        with pytest.raises(AddressRefused, match="metadata"):
-            check_literal(address, allow_local=local)
+        with pytest.raises(ValueError, match="metadata"):
+            endpoint_of(S3Settings(Path(), f"https://{host}", allow_local=local))
 
 
-def test_public_addresses_and_names_pass() -> None:
-    check("52.216.0.1", "s3.example.com", allow_local=False)
-    check("2600:1f00::1", "s3.example.com", allow_local=False)
-    check_literal("s3.example.com", allow_local=False)
+def test_only_who_is_near_is_called_without_tls() -> None:
+    with pytest.raises(ValueError, match=r"without TLS.*allow_local"):
+        endpoint_of(S3Settings(Path(), "http://s3.example.com"))
 
 
 @pytest.mark.parametrize(
@@ -145,11 +143,13 @@ def test_public_addresses_and_names_pass() -> None:
     ],
 )
 def test_endpoints(endpoint: str | None, region: str, host: str, secure: bool) -> None:
-    found = endpoint_of(S3Settings(Path(), endpoint, region))
-    assert (found.host, found.secure) == (host, secure)
+    found = endpoint_of(S3Settings(Path(), endpoint, region, allow_local=not secure))
+    assert (found.authority, found.secure) == (host, secure)
 
 
-@pytest.mark.parametrize("endpoint", ["ftp://x", "s3.example.com", "https://", "https://x/path", "https://u:p@x"])
+@pytest.mark.parametrize(
+    "endpoint", ["ftp://x", "s3.example.com", "https://", "https://x/path", "https://x?q", "https://u:p@x"]
+)
 def test_what_is_no_endpoint(endpoint: str) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         endpoint_of(S3Settings(Path(), endpoint))

@@ -23,10 +23,12 @@ from aiohttp.connector import Connection
 from typing_extensions import override
 from yarl import URL
 
-from deltaglider_proxy.storage.backends.s3 import addresses, credentials, gate
+from deltaglider_proxy.outbound.resolver import AddressRefused
+from deltaglider_proxy.outbound.session import open_session
+from deltaglider_proxy.storage.backends.s3 import credentials, gate
 from deltaglider_proxy.storage.backends.s3.answers import Answer, Busy, meaning
 from deltaglider_proxy.storage.backends.s3.gate import Gate
-from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_of
+from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_of, kind_of
 from deltaglider_proxy.storage.backends.s3.signing import (
     CHUNKED,
     EMPTY_SHA256,
@@ -87,10 +89,6 @@ class Client:
         self.pool = pool
         self.clock = clock
         self._endpoint = endpoint_of(settings)
-        try:
-            addresses.check_literal(self._endpoint.hostname, allow_local=settings.allow_local)
-        except addresses.AddressRefused as error:
-            raise ValueError(str(error)) from error
         self._signer = Signer(settings.region)
         self._credentials = credentials.source_of(settings.key_pair, pool, clock)
         self._session: aiohttp.ClientSession | None = None
@@ -249,7 +247,7 @@ class Client:
 
     def _place(self, call: Call) -> tuple[str, str]:
         """Host and path. A bucket with a dot in its name fits no wildcard certificate, so it goes into the path."""
-        host = self._endpoint.host
+        host = self._endpoint.authority
         if not call.bucket:
             return host, "/"
         if self.settings.path_style or (self._endpoint.secure and "." in call.bucket):
@@ -266,17 +264,11 @@ class Client:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self.settings.connections,
-                resolver=addresses.CheckedResolver(allow_local=self.settings.allow_local),
-                keepalive_timeout=_IDLE_CONNECTION,
-                enable_cleanup_closed=False,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=_READ_AHEAD,
+            self._session = open_session(
+                kind_of(self.settings),
+                connections=self.settings.connections,
+                idle=_IDLE_CONNECTION,
+                read_ahead=_READ_AHEAD,
                 request_class=_Request,
             )
             assert self._session._retry_connection, "aiohttp has changed how it repeats requests"
@@ -351,7 +343,7 @@ class _translated:  # noqa: N801 - reads as a word in `with`
 def lost(error: Exception, subject: str, *, mutation: bool) -> StorageError:
     """What it means that a request failed with an error of the connection."""
     said = f"{subject}: {str(error) or type(error).__name__}"
-    if isinstance(error.__cause__, addresses.AddressRefused):
+    if isinstance(error.__cause__, AddressRefused):
         return Unavailable(f"{subject}: {error.__cause__}")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return Unavailable(said)

@@ -5,9 +5,9 @@ One rule of AWS is applied here: without an endpoint the region names it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from deltaglider_proxy.outbound.addresses import Kind
+from deltaglider_proxy.outbound.policy import RefusedUrl, Target, check_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +43,20 @@ class S3Settings:
     """What the operator calls the backend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    scheme: str
-    host: str
-    """As the Host header has it: with the port unless it is the scheme's own."""
-    hostname: str
-
-    @property
-    def secure(self) -> bool:
-        return self.scheme == "https"
+def kind_of(settings: S3Settings) -> Kind:
+    return Kind.BACKEND_DEV if settings.allow_local else Kind.BACKEND
 
 
-def endpoint_of(settings: S3Settings) -> Endpoint:
-    """Raises ValueError for what is no endpoint."""
+def endpoint_of(settings: S3Settings) -> Target:
+    """Raises ValueError for what is no endpoint, and for one that may not be connected to."""
     text = settings.endpoint
     if text is None:
         china = ".cn" if settings.region.startswith("cn-") else ""
         text = f"https://s3.{settings.region}.amazonaws.com{china}"
-    url = urlsplit(text)
-    if url.scheme not in _DEFAULT_PORTS or not url.hostname or url.path.strip("/") or url.username is not None:
-        raise ValueError(f"endpoint {text!r}: must be http://HOST[:PORT] or https://HOST[:PORT]")
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    if url.port is not None and url.port != _DEFAULT_PORTS[url.scheme]:
-        host += f":{url.port}"
-    return Endpoint(url.scheme, host, url.hostname)
+    try:
+        target = check_url(text, kind_of(settings))
+    except RefusedUrl as error:
+        raise ValueError(f"endpoint: {error}") from error
+    if target.path.strip("/"):
+        raise ValueError(f"endpoint: {target.authority!r} must not be followed by a path")
+    return target
