@@ -16,7 +16,7 @@ from deltaglider_proxy.access.state import AccessState, Mode
 _log = structlog.get_logger("deltaglider_proxy.access")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     identity: Identity
     signature: Verified | None = None
@@ -27,9 +27,9 @@ class Caller:
         return self.identity.anonymous
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Moment:
-    """When and from where somebody asks."""
+    """When and from where somebody asks. As `Context`, it is not frozen because every request makes one."""
 
     now: float
     """Wall clock, seconds since the epoch."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from deltaglider_proxy.access.admission.chain import Decision, Facts, Verdict
+from deltaglider_proxy.access.admission.chain import CONTINUE, Decision, Facts, Verdict
 from deltaglider_proxy.access.authenticator import Moment
 from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.access.errors import AccessError, Reason
@@ -35,6 +35,8 @@ def resolve_request(method: str, path: str, query: str, *, authenticated: bool, 
 
 def admit(state: AccessState, request: Request, operation: Operation, at: Moment) -> Decision:
     """Raises AccessError(BLOCKED), or the answer that an operator's rule gives."""
+    if state.admission.idle:
+        return CONTINUE
     decision = state.admission.decide(facts_of(request, operation, at.address), state.flags)
     match decision.verdict:
         case Verdict.DENY:

@@ -131,6 +131,11 @@ class Chain:
         self._blocks = tuple(_Compiled(block) for block in blocks)
         self._public = {bucket: tuple(prefixes) for bucket, prefixes in (public or {}).items() if prefixes}
 
+    @property
+    def idle(self) -> bool:
+        """It lets everything go on, so nobody need ask."""
+        return not self._blocks and not self._public
+
     def decide(self, facts: Facts, flags: frozenset[str] = _NO_FLAGS) -> Decision:
         for block in self._blocks:
             if block.matches(facts, flags):

@@ -7,8 +7,10 @@ from ipaddress import IPv4Address, IPv6Address
 Fact = str | float | IPv4Address | IPv6Address | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
+    """Made for every request, so it is not frozen, which would cost three times as much; nobody changes it."""
+
     now: float
     """Seconds since the epoch."""
     source_ip: IPv4Address | IPv6Address | None = None

@@ -1,6 +1,7 @@
 """What is said about a change whose answer did not come, and what is sent again: nothing that may have been done."""
 
 import asyncio
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,19 +86,30 @@ async def test_nobody_listens(service: Service, tmp_path: Path) -> None:
         assert not isinstance(caught.value, Uncertain)
 
 
-async def test_a_name_that_leads_to_a_private_address(service: Service, tmp_path: Path) -> None:
-    port = service.endpoint.rpartition(":")[2]
-    settings = replace(settings_for(service, tmp_path, f"http://localhost:{port}"), allow_local=False)
-    async with opened(settings, Verdicts()) as backend:
-        with pytest.raises(Unavailable, match="not public"):
+async def test_a_name_that_leads_to_a_private_address(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(service.endpoint.rpartition(":")[2])
+    asked = []
+
+    def answer(host: str, *args: object, **kwargs: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    near = settings_for(service, tmp_path, f"http://s3.example.com:{port}")
+    far = replace(near, endpoint=f"https://s3.example.com:{port}", allow_local=False)
+    async with opened(far, Verdicts()) as backend:
+        with pytest.raises(Unavailable, match=r"s3\.example\.com.*127\.0\.0\.1.*not public.*allow_local"):
             await backend.buckets()
-    async with opened(replace(settings, allow_local=True), Verdicts()) as backend:
+    async with opened(near, Verdicts()) as backend:
         await backend.buckets()
+    assert asked == ["s3.example.com"] * 2
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "10.1.2.3", "169.254.169.254"])
 def test_an_endpoint_that_is_a_private_address(service: Service, tmp_path: Path, address: str) -> None:
-    settings = replace(settings_for(service, tmp_path, f"http://{address}:9000"), allow_local=False)
+    settings = replace(settings_for(service, tmp_path, f"https://{address}:9000"), allow_local=False)
     with pytest.raises(ValueError, match=r"not public|metadata"):
         S3Backend(settings, Pool(1), SystemClock(), Verdicts())
 
