@@ -40,7 +40,7 @@ class Model(Client):
     """A service that holds `keys` and answers to listings as S3 does, with at most `most` entries a page."""
 
     def __init__(self, keys: set[str], most: int, order: Callable[[str], object], folder: Path) -> None:
-        settings = S3Settings(folder, "http://model", key_pair=KeyPair("a", "b"))
+        settings = S3Settings(folder, "https://model.example.com", key_pair=KeyPair("a", "b"))
         super().__init__(settings, Pool(1), ManualClock())
         self._keys = keys
         self._most = most
