@@ -116,3 +116,25 @@ def test_the_last_lines_of_the_log(server: Server, admin: Admin) -> None:
     everything = str(found) + server.log.read_text()
     assert SECRET_KEY not in everything
     assert PASSWORD not in everything
+
+
+def test_the_log_as_it_comes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    wanted = "list_me_in_the_log"
+    with (
+        Server(tmp_path_factory.mktemp("tail")) as server,
+        Admin(server) as admin,
+        Admin(server, sign_in=False) as other,
+        admin.http.stream("GET", "/admin/logs/stream", params={"q": wanted}) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        assert next(lines).startswith(": ")
+        other.ask("GET", f"/{wanted}", status=404)
+        events = []
+        for line in lines:
+            events.append(line)
+            if line.startswith("data: "):
+                break
+        assert "event: log" in events
+        assert wanted in events[-1]
+        assert server.stop() == 0, "a stream that is read does not hold up the end"

@@ -125,6 +125,19 @@ def test_admission(server: Server, admin: Admin) -> None:
     assert trace["resolved"]["key"] == "shut/x"
     assert trace["admission"] == {"decision": "deny", "matched": "no-shut"}
     assert admin.ask("GET", "/admin/config/trace")["admission"] == {"decision": "continue"}
+    attempts: list[Callable[[], object]] = [
+        lambda: s3.copy_object(Bucket="box", Key="out", CopySource="box/shut/a"),
+        lambda: s3.copy_object(Bucket="box", Key="shut/in", CopySource="box/k"),
+    ]
+    for attempt in attempts:
+        with refused("AccessDenied", 403):
+            attempt()
+    kept = s3.delete_objects(Bucket="box", Delete={"Objects": [{"Key": "shut/a"}]})
+    assert [error["Code"] for error in kept["Errors"]] == ["AccessDenied"]
+    form = s3.generate_presigned_post("box", "shut/${filename}")
+    answer = admin.http.post(form["url"], data=form["fields"], files={"file": ("x", b"1")})
+    assert answer.status_code == 403
+    assert "no-shut" in answer.text
     bad = [{"name": "x", "match": {"path_glob": "[a"}, "action": "deny"}]
     assert admin.ask("PUT", "/admin/config/section/admission", {"blocks": bad}, 400)
     with pytest.raises(ClientError):

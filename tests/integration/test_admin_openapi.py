@@ -76,6 +76,8 @@ def test_nothing_breaks(server: Server, document: dict[str, Any]) -> None:
         assert isinstance(found, Ok)
         operation = found.ok()
         tried += 1
+        if operation.path.endswith("/logs/stream"):
+            continue  # it does not end
 
         @given(case=operation.as_strategy())
         @settings(

@@ -161,6 +161,20 @@ def test_guessing_ends_in_a_lockout(tmp_path: Path) -> None:
         assert int(answer.headers["retry-after"]) > 0
 
 
+def test_an_owner_gets_in_while_strangers_guess(tmp_path: Path) -> None:
+    environment = {"DGP_RATE_LIMIT_ACCOUNT_MAX_ATTEMPTS": "3", "DGP_TRUST_PROXY_HEADERS": "true"}
+    owner, stranger = {"x-forwarded-for": "192.0.2.1"}, {"x-forwarded-for": "192.0.2.2"}
+    with Server(tmp_path, environment=environment, workers=2) as server:
+        with Admin(server, sign_in=False, headers=owner) as admin:
+            admin.ask("POST", "/admin/login", {"password": PASSWORD})
+        with Admin(server, sign_in=False, headers=stranger) as guesser:
+            for _ in range(3):
+                guesser.ask("POST", "/admin/login", {"password": "guess"}, 401)
+            guesser.ask("POST", "/admin/login", {"password": PASSWORD}, 429)
+        with Admin(server, sign_in=False, headers=owner) as admin:
+            admin.ask("POST", "/admin/login", {"password": PASSWORD})
+
+
 def test_failures_of_addresses_are_counted_with_those_of_s3(tmp_path: Path) -> None:
     limits = {"DGP_RATE_LIMIT_MAX_ATTEMPTS": "4", "DGP_RATE_LIMIT_ACCOUNT_MAX_ATTEMPTS": "0"}
     with Server(tmp_path, environment=limits) as server, Admin(server, sign_in=False) as guesser:

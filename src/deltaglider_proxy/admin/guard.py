@@ -22,7 +22,6 @@ from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.iam import MOST
 from deltaglider_proxy.admin.throttle import Throttle
 from deltaglider_proxy.control.model import ApiToken, Session, SessionAuth, SessionKind
-from deltaglider_proxy.control.unit import Unit
 
 COOKIE: Final = "dgp_session"
 HOST_COOKIE: Final = "__Host-dgp_session"
@@ -98,6 +97,7 @@ def throttle(services: AdminServices, actor: Actor, prefix: str, account: str) -
     return Throttle(
         services.addresses_limit,
         services.accounts_limit,
+        services.known_addresses,
         prefix,
         actor.address,
         account,
@@ -150,18 +150,14 @@ async def _by_token(request: Request, services: AdminServices, actor: Actor, bea
     if services.control.locked:
         return None
     attempt = throttle(services, actor, "token", "")
-    hashed = hash_token(bearer)
-
-    def find(unit: Unit) -> ApiToken | None:
-        found = unit.tokens.with_hash(hashed)
-        if found is not None:
-            unit.tokens.used(found.id)
-        return found
-
-    token = await services.control.write(find, quiet=True)
+    hashed, now = hash_token(bearer), services.clock.now()
+    token = await services.control.read(lambda unit: unit.tokens.with_hash(hashed))
     if token is None:
         attempt.failed()
         return None
+    if token.last_used is None or now - token.last_used > _SEEN_EVERY:
+        name = token.id
+        await services.control.write(lambda unit: unit.tokens.used(name), quiet=True)
     account = services.control.accounts.get(token.user_id) if token.user_id is not None else None
     if token.user_id is not None and (account is None or not account.user.enabled):
         return None

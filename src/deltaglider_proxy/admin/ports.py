@@ -10,6 +10,7 @@ from deltaglider_proxy.access.admission.chain import Facts
 from deltaglider_proxy.access.auditor import Actor, Auditor
 from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.access.known_addresses import KnownAddresses
 from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.admin.settings import AdminSettings
 from deltaglider_proxy.config.access import Access
@@ -17,8 +18,7 @@ from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.control.audit.segments import Damage
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.telemetry.clock import Clock
-from deltaglider_proxy.telemetry.log_lines import LogEntry
-from deltaglider_proxy.telemetry.log_ring import LogQuery
+from deltaglider_proxy.telemetry.log_ring import LogRing
 from deltaglider_proxy.telemetry.pool import Pool
 
 R = TypeVar("R")
@@ -102,7 +102,7 @@ class Configuration(Protocol):
         """Effective values by name, without secrets."""
         ...
 
-    def access_of(self, text: str) -> Access:
+    async def access_of(self, text: str) -> Access:
         """The section `access` of a document, in which nothing else need be. Raises Refused."""
         ...
 
@@ -165,9 +165,12 @@ class AdminServices:
     """Failures by address; the same that S3 counts in."""
     accounts_limit: FailureLimit
     """Failures by account."""
+    known_addresses: KnownAddresses
     try_hash: Callable[[str], Awaitable[bool]]
     """Whether a bootstrap hash opens the database."""
     resolve_request: ResolveRequest
-    logs: Callable[[LogQuery, int], Sequence[LogEntry]]
+    logs: LogRing
+    draining: Callable[[], bool]
+    """The server has been told to stop: what has no end must end now."""
     clock: Clock
     pool: Pool

@@ -14,7 +14,7 @@ from deltaglider_proxy.access.errors import AccessError
 from deltaglider_proxy.access.policy.validate import InvalidPermissions
 from deltaglider_proxy.admin.ports import Refused as ConfigRefused
 from deltaglider_proxy.control.audit.log import AuditUnavailable
-from deltaglider_proxy.control.errors import AlreadyExists, ControlError, NotFound, Refused
+from deltaglider_proxy.control.errors import AlreadyExists, ControlError, DatabaseUnavailable, NotFound, Refused
 from deltaglider_proxy.crypto.passwords import NotAHash, WeakPassword
 
 _log = structlog.get_logger("deltaglider_proxy.admin")
@@ -75,6 +75,11 @@ def explained(error: Exception) -> ApiError:
             return ApiError(409, "already_exists", str(error), field=error.field.replace(" ", "_"))
         case Refused():
             return ApiError(409, "refused", str(error))
+        case DatabaseUnavailable():
+            # Where the database is, and why it does not answer, is for the log alone: anyone may ask who they are.
+            _log.error("the database cannot be used", reason=str(error))
+            hint = "try again; the log says more"
+            return ApiError(503, "database_unavailable", "the database does not answer", hint=hint)
         case ControlError():
             hint = "see the log; nothing was changed"
             return ApiError(503, "database_unavailable", str(error), hint=hint)

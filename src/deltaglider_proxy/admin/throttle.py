@@ -1,4 +1,7 @@
-"""Whoever guesses is told to wait: by address, and by the account that is guessed."""
+"""Whoever guesses is told to wait: by address, and by the account that is guessed.
+
+An account that strangers have locked still opens to its owner, from an address where somebody signed in lately.
+"""
 
 import math
 
@@ -6,6 +9,7 @@ import structlog
 
 from deltaglider_proxy.access.client_address import Address, customer
 from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.access.known_addresses import KnownAddresses
 from deltaglider_proxy.admin.problems import ApiError
 
 _log = structlog.get_logger("deltaglider_proxy.admin")
@@ -20,6 +24,7 @@ class Throttle:
         self,
         addresses: FailureLimit,
         accounts: FailureLimit,
+        known: KnownAddresses,
         prefix: str,
         address: Address | None,
         account: str,
@@ -28,6 +33,7 @@ class Throttle:
         """`prefix` names the surface in the log. Raises ApiError(429) for who must wait."""
         self._addresses = addresses
         self._accounts = accounts
+        self._known = known
         self._prefix = prefix
         self._address = address
         self._name = customer(address) if address is not None else b"0.0.0.0"
@@ -35,7 +41,7 @@ class Throttle:
         self._monotonic = monotonic
         for limit, name, scope in ((addresses, self._name, "ip"), (accounts, self._account, "account")):
             seconds = limit.locked_for(name, monotonic) if name else None
-            if seconds:
+            if seconds and not (limit is accounts and known.knows(self._name, monotonic)):
                 self._say("blocked", scope, 0)
                 raise ApiError(
                     429,
@@ -57,6 +63,7 @@ class Throttle:
 
     def succeeded(self) -> None:
         self._addresses.succeeded(self._name)
+        self._known.note(self._name, self._monotonic)
         if self._account:
             self._accounts.succeeded(self._account)
 

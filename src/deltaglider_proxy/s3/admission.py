@@ -9,6 +9,7 @@ from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.access.sigv4 import is_signed
 from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.s3.protocol import operations
+from deltaglider_proxy.s3.protocol.copy_source import parse_copy_source
 from deltaglider_proxy.s3.protocol.operations import Operation, Shows
 from deltaglider_proxy.s3.protocol.request import Request, parse_request
 
@@ -34,10 +35,26 @@ def resolve_request(method: str, path: str, query: str, *, authenticated: bool, 
 
 
 def admit(state: AccessState, request: Request, operation: Operation, at: Moment) -> Decision:
-    """Raises AccessError(BLOCKED), or the answer that an operator's rule gives."""
+    """Raises AccessError(BLOCKED), or Rejected with the answer that an operator's rule gives."""
     if state.admission.idle:
         return CONTINUE
-    decision = state.admission.decide(facts_of(request, operation, at.address), state.flags)
+    decision = _judge(state, facts_of(request, operation, at.address))
+    if operation.source_action is not None:
+        source = parse_copy_source(request.headers)
+        admit_key(state, "GET", source.bucket, source.key, at)
+    return decision
+
+
+def admit_key(state: AccessState, method: str, bucket: str, key: str, at: Moment) -> None:
+    """For keys that a request names elsewhere than in its path: each is admitted as a request of its own would be.
+    Raises as `admit`.
+    """
+    if not state.admission.idle:
+        _judge(state, Facts(method, bucket, key, "", authenticated=True, address=at.address))
+
+
+def _judge(state: AccessState, facts: Facts) -> Decision:
+    decision = state.admission.decide(facts, state.flags)
     match decision.verdict:
         case Verdict.DENY:
             error = AccessError(Reason.BLOCKED, f"Access Denied by the admission block {decision.matched!r}.")

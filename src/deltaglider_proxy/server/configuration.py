@@ -155,14 +155,14 @@ class LiveConfiguration:
             "tainted_fields": list(self.tainted),
         }
 
-    def access_of(self, text: str) -> Access:
-        return self._load(text).file_settings.access
+    async def access_of(self, text: str) -> Access:
+        return (await self._pool.run(self._load, text)).file_settings.access
 
     async def validate(self, text: str) -> Applied:
-        return await self._tried(self._load(text))
+        return await self._tried(await self._pool.run(self._load, text))
 
     async def validate_patch(self, section: str, patch: object) -> Applied:
-        return await self._tried(self._load(self._patched(section, patch)))
+        return await self._tried(await self._pool.run(self._load_patched, section, patch))
 
     async def _tried(self, loaded: LoadedConfig) -> Applied:
         self._settings_of(loaded)
@@ -174,11 +174,16 @@ class LiveConfiguration:
         self, text: str, by: Actor, etag: str | None, *, action: str = "apply_config", expanded: bool = False
     ) -> Applied:
         async with self._exclusive(etag):
-            return await self._apply(self._load(escape(text) if expanded else text), by, action)
+            loaded = await self._pool.run(self._load, escape(text) if expanded else text)
+            return await self._apply(loaded, by, action)
 
     async def patch(self, section: str, patch: object, by: Actor, etag: str | None) -> Applied:
         async with self._exclusive(etag):
-            return await self._apply(self._load(self._patched(section, patch)), by, f"apply_config_section:{section}")
+            loaded = await self._pool.run(self._load_patched, section, patch)
+            return await self._apply(loaded, by, f"apply_config_section:{section}")
+
+    def _load_patched(self, section: str, patch: object) -> LoadedConfig:
+        return self._load(self._patched(section, patch))
 
     def _patched(self, section: str, patch: object) -> str:
         """The present configuration with the patch, as text. Raises Refused."""
@@ -328,7 +333,7 @@ class LiveConfiguration:
             return
         try:
             text = await self._pool.run((self._run_dir / _APPLIED).read_text, "utf-8")
-            loaded = loading.load_text(text, self._sources)
+            loaded = await self._pool.run(loading.load_text, text, self._sources)
             settings = settings_of(loaded, verbose=self._verbose)
             await self._runtime.prepare(settings, applies=False)
             await self._switch(loaded, settings)

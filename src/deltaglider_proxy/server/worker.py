@@ -18,6 +18,7 @@ from deltaglider_proxy.access.auditor import Auditor
 from deltaglider_proxy.access.authenticator import Authenticator
 from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.access.known_addresses import KnownAddresses
 from deltaglider_proxy.access.replay import ReplayWindow
 from deltaglider_proxy.access.state import AccessState
 from deltaglider_proxy.admin.app import AdminApp
@@ -148,6 +149,7 @@ class _Running:
         self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
         self._failures = FailureLimit(settings.run_dir / "failures", settings.failure_limits)
         self._account_failures = FailureLimit(settings.run_dir / "account-failures", settings.account_limits)
+        self._known = KnownAddresses(settings.run_dir / "known-addresses")
         addresses = ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies)
         self._control = ControlPlane(settings.control, settings.access, self._announcements, self._clock, self._publish)
         self.s3 = S3App(
@@ -228,9 +230,11 @@ class _Running:
                 addresses=self._addresses,
                 addresses_limit=self._failures,
                 accounts_limit=self._account_failures,
+                known_addresses=self._known,
                 try_hash=control.opens_with,
                 resolve_request=_resolve,
-                logs=self._logs.ring.search,
+                logs=self._logs.ring,
+                draining=lambda: self._drain.draining,
                 clock=self._clock,
                 pool=self._pool,
             )
@@ -322,6 +326,7 @@ class _Running:
         self._replay.close()
         self._failures.close()
         self._account_failures.close()
+        self._known.close()
         self._metrics.close()
         self._pool.close()
 

@@ -43,12 +43,26 @@ class LogRing:
         self._entries: deque[LogEntry] = deque(maxlen=size if size > 0 else DEFAULT_SIZE)
         self._floor = floor
         self._lock = threading.Lock()
+        self._count = 0
 
     def add(self, entry: LogEntry) -> None:
         if entry.level < self._floor:
             return
         with self._lock:
             self._entries.append(entry)
+            self._count += 1
+
+    @property
+    def count(self) -> int:
+        """How many entries there have been."""
+        return self._count
+
+    def since(self, count: int) -> tuple[list[LogEntry], int, int]:
+        """Entries after the first `count`, oldest first; how many of those are gone; and the count of now."""
+        with self._lock:
+            new = self._count - count
+            kept = list(self._entries)[-new:] if new > 0 else []
+            return kept, max(0, new - len(kept)), self._count
 
     def search(self, query: LogQuery, limit: int = 200) -> list[LogEntry]:
         """Newest first; `limit` is held between 1 and 2000."""

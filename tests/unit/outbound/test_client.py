@@ -66,7 +66,7 @@ async def test_a_name_that_moves_is_not_followed(tls: Tls, server: Server) -> No
     async with serving(tls, "127.0.0.1") as private, client(tls, ("127.0.0.2",), ("127.0.0.1",)) as calls:
         await calls.get_json(f"https://{NAME}:{server.port}/")
         for port in (private.port, server.port):
-            with pytest.raises(CallFailed, match=r"leads to 127\.0\.0\.1, which is not public"):
+            with pytest.raises(CallFailed, match=rf"{NAME}' leads to 127\.0\.0\.1, which is not public"):
                 await calls.get_json(f"https://{NAME}:{port}/")
         assert (server.connections, private.connections) == (1, 0)
 

@@ -151,7 +151,7 @@ class Chain:
         else:
             wanted = facts.list_prefix
             public = facts.lists and any(wanted.startswith(p) or p.startswith(wanted) for p in prefixes)
-        if prefixes and public:
+        if public:
             return Decision(Verdict.ALLOW_ANONYMOUS, f"public-prefix:{facts.bucket}")
         return CONTINUE
 

@@ -49,7 +49,7 @@ async def export(services: Services, caller: IamAdmin, include_secrets: bool = F
 async def validate(services: Services, caller: IamReader, given: Document) -> Changes:
     """What applying it would change."""
     del caller
-    desired = _desired(services, given.yaml)
+    desired = await _desired(services, given.yaml)
     try:
         return _changes(await services.control.read(lambda unit: plan(unit, desired)))
     except CannotReconcile as error:
@@ -61,7 +61,7 @@ async def apply(services: Services, caller: IamAdmin, given: Document) -> Change
     """In place of what there is, in one transaction. Where the configuration declares users, they are changed there."""
     if services.configuration.settings.access.iam_mode == "declarative":
         raise ApiError(403, "iam_declarative", "users are declared in the configuration, and changed there")
-    desired = _desired(services, given.yaml)
+    desired = await _desired(services, given.yaml)
     await services.auditor.administered(caller.actor, "iam_import", "")
 
     def change(unit: Unit) -> Plan:
@@ -75,10 +75,10 @@ async def apply(services: Services, caller: IamAdmin, given: Document) -> Change
     return _changes(found)
 
 
-def _desired(services: AdminServices, text: str) -> Desired:
+async def _desired(services: AdminServices, text: str) -> Desired:
     """Raises ApiError, Refused."""
     try:
-        return desired_of(services.configuration.access_of(text))
+        return desired_of(await services.configuration.access_of(text))
     except InvalidIam as error:
         raise ApiError(400, "invalid_iam", error.problems[0], problems=error.problems) from error
 

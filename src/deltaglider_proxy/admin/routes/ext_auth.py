@@ -1,7 +1,10 @@
 """Sign-in providers, mapping rules and identities."""
 
+from ipaddress import ip_network
+
 from fastapi import APIRouter, Depends
 
+from deltaglider_proxy.access.sso.discovery import DiscoveryFailed, discover
 from deltaglider_proxy.access.sso.mapping import groups_for
 from deltaglider_proxy.admin.guard import IamAdmin, IamReader, RowId, Services, iam_writable
 from deltaglider_proxy.admin.problems import ApiError
@@ -15,6 +18,7 @@ from deltaglider_proxy.admin.schemas.sso import (
     PreviewAnswer,
     PreviewRequest,
     ProviderChange,
+    ProviderTest,
     ProviderView,
     SyncAnswer,
     check_match,
@@ -80,6 +84,21 @@ async def update_provider(
 async def delete_provider(services: Services, caller: IamAdmin, provider_id: RowId) -> None:
     await services.auditor.administered(caller.actor, "delete_auth_provider", str(provider_id))
     await services.control.write(lambda unit: unit.providers.delete(provider_id))
+
+
+@router.post("/providers/{provider_id}/test", response_model_exclude_none=True, dependencies=writable)
+async def test_provider(services: Services, caller: IamAdmin, provider_id: RowId) -> ProviderTest:
+    """Whether the provider's metadata can be read and is its own."""
+    provider = await services.control.read(lambda unit: unit.providers.get(provider_id))
+    await services.auditor.administered(caller.actor, "test_auth_provider", provider.name)
+    if provider.issuer_url is None:
+        return ProviderTest(success=False, error="issuer_url is not set")
+    allow = [ip_network(text, strict=False) for text in services.configuration.settings.advanced.outbound_allow_cidrs]
+    try:
+        found = await discover(provider.issuer_url, allow)
+    except DiscoveryFailed as error:
+        return ProviderTest(success=False, error=str(error))
+    return ProviderTest(success=True, issuer=found.issuer, authorization_endpoint=found.authorization_endpoint)
 
 
 @router.get("/mappings")

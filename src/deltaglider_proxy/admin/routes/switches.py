@@ -1,13 +1,12 @@
 """Maintenance mode, version counters, and what would be decided about a request."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from deltaglider_proxy.access.client_address import Address
+from deltaglider_proxy.access.client_address import Address, parse_address
 from deltaglider_proxy.access.policy.context import Context
 from deltaglider_proxy.access.policy.explain import explain
 from deltaglider_proxy.access.policy.rules import BrokenRules
@@ -170,7 +169,7 @@ def _address(text: str | None) -> Address | None:
     """Raises ApiError(400)."""
     if text is None or not text:
         return None
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise ApiError(400, "invalid_request", f"source_ip: {text!r} is no address", field="source_ip") from error
+    address = parse_address(text)
+    if address is None:
+        raise ApiError(400, "invalid_request", f"source_ip: {text!r} is no address", field="source_ip")
+    return address

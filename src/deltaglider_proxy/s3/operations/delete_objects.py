@@ -4,8 +4,10 @@ import asyncio
 
 import orjson
 
+from deltaglider_proxy.access.errors import AccessError
 from deltaglider_proxy.engine import errors as engine
 from deltaglider_proxy.engine.model import ObjectInfo
+from deltaglider_proxy.s3.admission import Rejected, admit_key
 from deltaglider_proxy.s3.call import Call, Response, xml
 from deltaglider_proxy.s3.errors import from_engine
 from deltaglider_proxy.s3.operations import preconditions
@@ -36,13 +38,22 @@ async def _delete_below(call: Call) -> Response:
     while more:
         page = await call.store.list(call.bucket, call.key, after, call.settings.recursive_page)
         keys = [entry.key for entry in page.entries if isinstance(entry, ObjectInfo)]
-        may = [key for key in keys if call.may(call.operation.action, key)]
+        may = [key for key in keys if _may_delete(call, key)]
         deleted += await _delete_all(call, may)
         denied += len(keys) - len(may)
         more = page.truncated
         after = keys[-1] if keys else after
     document = orjson.dumps({"deleted": deleted, "denied": denied})
     return Response(200, [(b"content-type", b"application/json")], document)
+
+
+def _may_delete(call: Call, key: str) -> bool:
+    """By the rules of the caller, and by the operator's, as if the key were deleted alone."""
+    try:
+        admit_key(call.state, "DELETE", call.bucket, key, call.at)
+    except (AccessError, Rejected):
+        return False
+    return call.may(call.operation.action, key)
 
 
 async def _delete_all(call: Call, keys: list[str]) -> int:
@@ -70,7 +81,7 @@ async def delete_objects(call: Call) -> Response:
 
     async def one(item: DeleteItem) -> DeleteFailure | None:
         key, version = item.key, item.version
-        if not call.may(call.operation.action, key):
+        if not _may_delete(call, key):
             return DeleteFailure(key, Code.AccessDenied, Code.AccessDenied.message, version)
         if version not in (None, "", "null"):
             return DeleteFailure(key, Code.NoSuchVersion, Code.NoSuchVersion.message, version)

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from deltaglider_proxy.access.authorize import authorize
 from deltaglider_proxy.engine.model import Attributes, Body
+from deltaglider_proxy.s3.admission import admit_key
 from deltaglider_proxy.s3.call import Call, Response, xml
 from deltaglider_proxy.s3.operations.upload_body import kept_checksum
 from deltaglider_proxy.s3.protocol import post_policy, xml_out
@@ -51,6 +52,7 @@ async def post_object(call: Call) -> Response:
 
 def _permit(call: Call, key: str, fields: dict[str, str]) -> Policy | None:
     """Who signed the policy may write the key, and the policy allows this form. None: nobody has to sign."""
+    admit_key(call.state, call.request.method, call.bucket, key, call.at)
     caller = call.authenticator.form(call.state, fields, call.at)
     context = replace(call.context, username=caller.identity.name, auth_type="POST")
     authorize(caller.identity, call.operation.action, call.bucket, key, context)
