@@ -8,7 +8,7 @@ import fnmatch
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from deltaglider_proxy.control.model import Effect, Permission
@@ -23,6 +23,7 @@ class Asked:
     secure: bool = False
     username: str = "ana"
     key_id: str = "AKANA"
+    delimiter: str | None = None
 
 
 def fill(text: str, asked: Asked) -> str:
@@ -45,6 +46,8 @@ def fact(key: str, asked: Asked) -> str | None:
             return asked.ip
         case "s3:prefix":
             return asked.prefix
+        case "s3:delimiter":
+            return asked.delimiter
         case "aws:securetransport":
             return "true" if asked.secure else "false"
         case "aws:username":
@@ -77,6 +80,9 @@ def condition_holds(operator: str, key: str, values: Iterable[str], asked: Asked
 def applies(rule: Permission, action: str, resource: str, asked: Asked) -> bool:
     if action not in rule.actions and "*" not in rule.actions:
         return False
+    if action != "list":
+        # Nothing but a listing has these, whatever a client writes into its query.
+        asked = replace(asked, prefix=None, delimiter=None)
     if not any(resource_matches(pattern, resource, asked) for pattern in rule.resources):
         return False
     return all(
@@ -104,10 +110,9 @@ def allowed(rules: list[Permission], action: str, bucket: str, key: str, asked: 
 
 def shown(rules: list[Permission], bucket: str, key: str, asked: Asked) -> bool:
     """Whether a listing may name the key."""
-    reading = Asked(asked.ip, None, asked.secure, asked.username, asked.key_id)
-    if verdict(rules, "read", f"{bucket}/{key}", reading) == "allow":
+    if verdict(rules, "read", f"{bucket}/{key}", asked) == "allow":
         return True
-    about_key = Asked(asked.ip, key, asked.secure, asked.username, asked.key_id)
+    about_key = replace(asked, prefix=key)
     on_key = verdict(rules, "list", f"{bucket}/{key}", about_key)
     if on_key == "allow":
         return True
@@ -115,6 +120,7 @@ def shown(rules: list[Permission], bucket: str, key: str, asked: Asked) -> bool:
 
 
 def is_admin(rules: list[Permission], asked: Asked) -> bool:
+    asked = replace(asked, prefix=None, delimiter=None)
     about_all = [
         rule
         for rule in rules

@@ -17,3 +17,8 @@ class ExitCode(IntEnum):
     UNAUTHENTICATED = 7
     NOT_FOUND = 8
     """No such bucket or object."""
+    INTEGRITY = 9
+    """Bytes are not those that were stored."""
+    MIXED = 10
+    """Some of it was done, and some failed."""
+    INTERRUPTED = 130

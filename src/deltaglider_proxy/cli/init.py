@@ -1,4 +1,4 @@
-"""`init`: write the first configuration file. Asks nothing, so that an image or a script can run it."""
+"""`init`: write the first configuration file. Asks nothing, so that an image or a script can run it; `--init` asks."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def run(path: Path) -> int:
         return ExitCode.USAGE
     content = starter.text(starter.new_access_key_id(), starter.new_secret_access_key())
     try:
-        starter.write_new(path, content)
+        starter.write(path, content)
     except FileExistsError:
         say(f"error: {path} exists and is left as it is; use it, remove it first, or name another file with --path")
         return ExitCode.REJECTED

@@ -11,6 +11,7 @@ import typer
 from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.options import Options, without_config
 from deltaglider_proxy.cli.output import result, save, say
+from deltaglider_proxy.cli.s3.app import s3_app
 
 PROGRAM = "deltaglider_proxy"
 
@@ -23,6 +24,7 @@ config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Chec
 app.add_typer(config_app, name="config")
 bucket_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look after what buckets hold.")
 app.add_typer(bucket_app, name="bucket")
+app.add_typer(s3_app, name="s3")
 admission_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at what admission decides.")
 app.add_typer(admission_app, name="admission")
 backend_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at where objects are stored.")
@@ -44,6 +46,7 @@ def root(
     show_env: Annotated[
         bool, typer.Option("--show-env", help="Print all environment variables as a .env file.")
     ] = False,
+    wizard: Annotated[bool, typer.Option("--init", help="Ask for settings, and write a configuration file.")] = False,
     set_password: Annotated[
         bool,
         typer.Option(
@@ -53,7 +56,12 @@ def root(
 ) -> None:
     """An S3-compatible proxy that stores similar objects as small deltas. Without a command, it serves."""
     context.obj = Options(config, verbose)
-    options = (("--version", version), ("--show-env", show_env), ("--set-bootstrap-password", set_password))
+    options = (
+        ("--version", version),
+        ("--show-env", show_env),
+        ("--init", wizard),
+        ("--set-bootstrap-password", set_password),
+    )
     given = [name for name, used in options if used]
     if len(given) > 1:
         raise typer.BadParameter(f"only one of {' and '.join(given)} can be used")
@@ -68,6 +76,11 @@ def root(
         _print_version(codecs=verbose)
     elif show_env:
         _print_environment()
+    elif wizard:
+        from deltaglider_proxy.cli.wizard import run as ask
+
+        without_config(context)
+        raise typer.Exit(ask())
     elif set_password:
         from deltaglider_proxy.cli.bootstrap_password import run as set_bootstrap_password
 

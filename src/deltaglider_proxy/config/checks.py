@@ -57,6 +57,9 @@ def _advise(settings: Settings, runtime: RuntimeSettings) -> Iterator[Finding]:
     if runtime.rate_limit_max_attempts and not runtime.trust_proxy_headers:
         message = "behind a reverse proxy all clients share one rate limit, because forwarded addresses are not trusted"
         yield warning((), message, "set DGP_TRUST_PROXY_HEADERS=true, but only behind a reverse proxy")
+    if runtime.trust_proxy_headers and runtime.trusted_proxy_cidrs is None:
+        message = "DGP_TRUST_PROXY_HEADERS is on for every peer: whoever connects directly can claim any address"
+        yield warning((), message, "name the networks of the reverse proxy in DGP_TRUSTED_PROXY_CIDRS")
     mode = settings.access.authentication
     open_access = mode is not None and mode.strip().lower() == "none"
     for name, policy in settings.storage.buckets.items():

@@ -4,18 +4,27 @@ import hmac
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from deltaglider_proxy.config.expand import Template
 from deltaglider_proxy.config.findings import Keys, dotted
-from deltaglider_proxy.config.plain import plain
+from deltaglider_proxy.config.plain import Tree, plain
 from deltaglider_proxy.config.secret import Secret
 from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.config.typing_errors import at
 
+References = Mapping[Keys, str]
 Difference = dict[str, dict[str, dict[str, object]]]
 _ABSENT = object()
 
 
-def diff(before: Settings, after: Settings, key: bytes) -> Difference:
-    """By section, then by path, `before` and `after`; None for what is not set. Lists are compared as wholes."""
-    old, new = dict(_leaves(plain(before), ())), dict(_leaves(plain(after), ()))
+def diff(
+    before: Settings, after: Settings, key: bytes, references: tuple[References, References] = ({}, {})
+) -> Difference:
+    """By section, then by path, `before` and `after`; None for what is not set. Lists are compared as wholes.
+
+    `references` of both, as written, stand for what the environment holds.
+    """
+    old = dict(_leaves(_written(before, references[0]), ()))
+    new = dict(_leaves(_written(after, references[1]), ()))
     found: Difference = {}
     for place in sorted({*old, *new}, key=str):
         was, now = old.get(place, _ABSENT), new.get(place, _ABSENT)
@@ -23,6 +32,21 @@ def diff(before: Settings, after: Settings, key: bytes) -> Difference:
             section, path = str(place[0]), dotted(place[1:]) or str(place[0])
             found.setdefault(section, {})[path] = {"before": _shown(was, key), "after": _shown(now, key)}
     return found
+
+
+def _written(settings: Settings, references: References) -> Tree:
+    """Values with their references; a secret beside one is still a secret."""
+    tree = plain(settings, references)
+    for keys, text in references.items():
+        parent, last = at(tree, keys[:-1]), keys[-1]
+        whole = not isinstance(text, Template) or text.whole
+        if isinstance(at(tree, keys), Secret) and not whole:
+            continue
+        if isinstance(parent, dict):
+            parent[str(last)] = text
+        elif isinstance(parent, list) and isinstance(last, int) and last < len(parent):
+            parent[last] = text
+    return tree
 
 
 def changed_fields(before: Settings, after: Settings) -> Iterator[Keys]:

@@ -2,16 +2,18 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from deltaglider_proxy.config import yaml_text
-from deltaglider_proxy.config.expand import Expansion, Reference, expand
+from deltaglider_proxy.config import yaml_out, yaml_text
+from deltaglider_proxy.config.expand import Expansion, Reference, Template, expand, pieces
 from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Finding, Keys, Severity
-from deltaglider_proxy.config.yaml_text import Positions
+from deltaglider_proxy.config.yaml_text import Positions, YamlText
 
+_BARE_IN_TOML = re.compile("(=[ \t]*)(\ue000[0-9]+\ue001)(?=[ \t]*(?:#|\r?\n|\\Z))")
+"""A reference in place of a number or a boolean."""
 _TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -31,6 +33,8 @@ class Document:
     positions: Positions
     references: Mapping[Keys, Reference]
     """Values that are one `${env:…}` as a whole."""
+    templates: Mapping[Keys, Template]
+    """Values with at least one, to be written again."""
 
     def place(self, keys: Keys) -> tuple[int, int] | None:
         """Line and column of the value, or of the nearest part around it whose place is known."""
@@ -40,7 +44,7 @@ class Document:
         return None
 
 
-EMPTY = Document({}, {}, {})
+EMPTY = Document({}, {}, {}, {})
 
 
 def read(path: Path, environ: Mapping[str, str]) -> Document:
@@ -68,55 +72,66 @@ def parse(content: bytes, source: str, form: Format, environ: Mapping[str, str])
             for problem in expansion.problems
         ]
         raise ConfigError(ErrorKind.PARSE, source, findings)
-    data, positions, errors = _plain(expansion.text, form)
-    if not errors and data is None:
-        data = {}
-    if not errors and not isinstance(data, dict):
-        errors = [Finding(Severity.ERROR, (), "the file must hold a mapping", "begin with a key such as `storage:`")]
-    if errors:
-        raise ConfigError(ErrorKind.PARSE, source, errors)
-    assert isinstance(data, dict)
-    return Document(data, positions, _references(expansion, form))
+    data, positions = _mapping(_plain(expansion.text, form), source)
+    references: dict[Keys, Reference] = {}
+    templates: dict[Keys, Template] = {}
+    if expansion.references:
+        for keys, parts, quote in unresolved(expansion, form, source)[1]:
+            templates[keys] = yaml_out.template(parts, quote)
+            if len(parts) == 1 and isinstance(parts[0], Reference):
+                references[keys] = parts[0]
+    return Document(data, positions, references, templates)
 
 
-def plain_values(text: str, form: Format) -> tuple[dict[str, object], list[Finding]]:
-    """What a text holds, references not resolved; with errors it means nothing."""
-    data, _, errors = _plain(text, form)
-    if not errors and not isinstance(data, dict | None):
-        errors = [Finding(Severity.ERROR, (), "the file must hold a mapping", "begin with a key such as `storage:`")]
-    return (data if isinstance(data, dict) else {}), errors
+Found = tuple[Keys, list[str | Reference], str]
+"""The place of a value with references, its parts, and the quotes around it."""
 
 
-def _plain(text: str, form: Format) -> tuple[object, Positions, list[Finding]]:
+def unresolved(expansion: Expansion, form: Format, source: str) -> tuple[dict[str, object], list[Found]]:
+    """What a text holds, with marks in place of references, and where these are. Raises ConfigError of kind PARSE."""
+    marked, bare = expansion.marked, set[str]()
+    if form is Format.TOML:
+        bare = {match[2] for match in _BARE_IN_TOML.finditer(marked)}
+        marked = _BARE_IN_TOML.sub(r'\1"\2"', marked)
+    parsed = _plain(marked, form)
+    data, _ = _mapping(parsed, source)
+    found: list[Found] = []
+    for keys, text in _texts(data, ()):
+        parts = pieces(text, expansion.references)
+        if any(isinstance(part, Reference) for part in parts):
+            quote = parsed.quotes.get(text, '"' if form is Format.TOML and text not in bare else "")
+            found.append((keys, parts, quote))
+    return data, found
+
+
+def _mapping(parsed: YamlText, source: str) -> tuple[dict[str, object], Positions]:
+    findings = parsed.findings
+    if not findings and not isinstance(parsed.value, dict | None):
+        findings = [Finding(Severity.ERROR, (), "the file must hold a mapping", "begin with a key such as `storage:`")]
+    if findings:
+        raise ConfigError(ErrorKind.PARSE, source, findings)
+    return {**parsed.value} if isinstance(parsed.value, dict) else {}, parsed.positions
+
+
+def _plain(text: str, form: Format) -> YamlText:
     if form is Format.YAML:
-        result = yaml_text.parse(text)
-        return result.value, result.positions, result.findings
+        return yaml_text.parse(text)
     try:
-        return tomllib.loads(text), {}, []
+        return YamlText(tomllib.loads(text))
     except tomllib.TOMLDecodeError as failure:
         message = str(failure)
         place = _TOML_PLACE.search(message)
         line, column = (int(place[1]), int(place[2])) if place else (None, None)
         problem = f"not valid TOML: {_TOML_PLACE.sub('', message)}"
-        return None, {}, [Finding(Severity.ERROR, (), problem, line=line, column=column)]
+        return YamlText(findings=[Finding(Severity.ERROR, (), problem, line=line, column=column)])
 
 
-def _references(expansion: Expansion, form: Format) -> dict[Keys, Reference]:
-    if not expansion.references:
-        return {}
-    marked, _, errors = _plain(expansion.marked, form)
-    found: dict[Keys, Reference] = {}
-    if not errors:
-        _collect(marked, (), expansion.references, found)
-    return found
-
-
-def _collect(value: object, keys: Keys, references: Mapping[str, Reference], found: dict[Keys, Reference]) -> None:
+def _texts(value: object, keys: Keys) -> Iterator[tuple[Keys, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            _collect(item, (*keys, key), references, found)
+            yield from _texts(item, (*keys, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _collect(item, (*keys, index), references, found)
-    elif isinstance(value, str) and value in references:
-        found[keys] = references[value]
+            yield from _texts(item, (*keys, index))
+    elif isinstance(value, str):
+        yield keys, value

@@ -7,6 +7,7 @@ Lines that hold only a comment are left alone, so a commented example needs no v
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -21,6 +22,26 @@ class Reference:
     """As written, `${env:NAME:-default}`."""
     name: str
     value: str
+
+
+class Template(str):
+    """A value with references, as it is to be written again.
+
+    `source` has the quotes of the file around it. Others would not do: without them a value with ` #` in it loses its
+    end, and within them a number becomes text.
+    """
+
+    __slots__ = ("source", "whole")
+
+    source: str
+    whole: bool
+    """It is one reference and nothing else, and therefore shows no secret."""
+
+    def __new__(cls, text: str, source: str = "", *, whole: bool = True) -> Self:
+        made = super().__new__(cls, text)
+        made.source = source or text
+        made.whole = whole
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +90,12 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
                 plain.append(piece)
                 marked.append(piece)
     return Expansion("".join(plain), "".join(marked), references, tuple(problems))
+
+
+def pieces(marked: str, references: Mapping[str, Reference]) -> list[str | Reference]:
+    """A value of the marked text, cut where references stand; a single text if there are none."""
+    cut = re.split(f"({_MARK.format('[0-9]+')})", marked)
+    return [references.get(piece, piece) for piece in cut if piece]
 
 
 def escape(text: str) -> str:

@@ -4,20 +4,20 @@ The layers are kept apart: `file_settings` is what the file says, `settings` wha
 `overrides` tells which value came from where, so that nothing from the environment is ever written into the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deltaglider_proxy.config import auth_state, checks, document, overlay, search
 from deltaglider_proxy.config.auth_state import AuthState, OpenAccess, SignedRequests, Undecided
 from deltaglider_proxy.config.document import Document, Format
 from deltaglider_proxy.config.environment import present
-from deltaglider_proxy.config.expand import Reference
-from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Finding, Keys, Severity, info, warning
+from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Finding, Keys, Severity, error, info, warning
 from deltaglider_proxy.config.overlay import Layered
-from deltaglider_proxy.config.preserve import preserve
+from deltaglider_proxy.config.persist import obstacle
+from deltaglider_proxy.config.preserve import Preserved, preserve
 from deltaglider_proxy.config.runtime import RuntimeSettings
 from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.config.shape import Canonical, canonicalise
@@ -52,7 +52,7 @@ class LoadedConfig:
     """Fields that the file does not decide, with `env:DGP_X` or `cli:--listen`."""
     log_sources: LogSources
     references: Mapping[Keys, str] = field(default_factory=dict)
-    """Values of the file that are a reference to the environment as a whole, as written."""
+    """Values of the file with references to the environment, as written; a `Template` where they came from a text."""
     file_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The file as canonical plain values, references resolved, secrets in clear."""
 
@@ -80,8 +80,8 @@ class _File:
                 return replace(finding, message=f"{finding.message} (set by {origin.partition(':')[2]})")
         keys = self.canonical.authored(finding.keys)
         line, column = self.document.place(keys) or (finding.line, finding.column)
-        reference = self.document.references.get(keys)
-        value = reference.text if reference is not None and finding.value is not None else finding.value
+        template = self.document.templates.get(keys)
+        value = str(template) if template is not None and finding.value is not None else finding.value
         return replace(finding, keys=keys, line=line, column=column, value=value)
 
 
@@ -99,7 +99,8 @@ def load(
     """
     environ = present(environ)
     found = search.find(argv_config, environ, cwd, system_dir)
-    return _finish(_read(found.path, environ), Sources(found.path, environ, listen), _hidden(found))
+    file = _read(found.path, environ)
+    return _finish(file, Sources(found.path, environ, listen), [*_hidden(found), *_irreplaceable(found.path)])
 
 
 def reload(sources: Sources) -> LoadedConfig:
@@ -108,17 +109,47 @@ def reload(sources: Sources) -> LoadedConfig:
 
 
 def load_text(text: str, sources: Sources, running: LoadedConfig | None = None) -> LoadedConfig:
-    """A text in place of the file, under the same environment and flags. Secrets that it leaves out are those of
-    `running`. Raises ConfigError, BootstrapHashChanged.
+    """A text in place of the file, under the same environment and flags.
+
+    As a change of `running`: secrets that it leaves out are those of `running`, an empty document is a mistake, and
+    what a start would go on without is refused if it is new. Raises ConfigError, BootstrapHashChanged.
     """
     source = str(sources.path) if sources.path is not None else "the document"
-    parsed = document.parse(text.encode(), source, Format.YAML, sources.environ)
+    parsed = document.parse(text.encode(errors="surrogatepass"), source, Format.YAML, sources.environ)
     canonical = canonicalise(parsed.data)
-    kept: dict[Keys, str] = {}
-    findings: list[Finding] = []
-    if running is not None and not canonical.parse and not canonical.rules:
-        kept, findings = preserve(canonical.data, running.file_data, running.references)
-    return _finish(_typed(source, parsed, canonical), sources, findings, kept)
+    if running is None:
+        return _finish(_typed(source, parsed, canonical), sources, [])
+    if all(line.strip() in ("", "---") or line.lstrip().startswith("#") for line in text.splitlines()):
+        finding = error((), "the document is empty", "write `{}` for all defaults")
+        raise ConfigError(ErrorKind.PARSE, source, [finding])
+    preserved = Preserved()
+    if not canonical.parse and not canonical.rules:
+        preserved = preserve(canonical.data, running.file_data, running.references)
+    if unusable := [finding for finding in preserved.findings if finding.severity is Severity.ERROR]:
+        raise ConfigError(ErrorKind.VALIDATION, source, unusable)
+    loaded = _finish(_typed(source, parsed, canonical), sources, preserved.findings, preserved.references)
+    defects = [finding for finding in loaded.warnings if finding.severity is Severity.ERROR]
+    if new := [finding for finding in defects if not _is_old(finding, loaded, running)]:
+        raise ConfigError(ErrorKind.VALIDATION, source, new)
+    return replace(loaded, warnings=(*loaded.warnings, *_shadowed(loaded, running)))
+
+
+def _is_old(finding: Finding, loaded: LoadedConfig, running: LoadedConfig) -> bool:
+    """Whether a defect is in the running file too; items of lists may have moved."""
+    keys = finding.drop or finding.keys
+    value = at(loaded.file_data, keys)
+    if keys and isinstance(keys[-1], int):
+        siblings = at(running.file_data, keys[:-1])
+        return isinstance(siblings, list) and value in siblings
+    return value == at(running.file_data, keys)
+
+
+def _shadowed(loaded: LoadedConfig, running: LoadedConfig) -> Iterator[Finding]:
+    """What was changed in the file, and is decided elsewhere."""
+    for keys, origin in loaded.overrides.items():
+        if at(loaded.file_data, keys) != at(running.file_data, keys):
+            where = origin.partition(":")[2]
+            yield warning(keys, f"is changed in the file only, because {where} decides it", f"remove {where}")
 
 
 def _finish(
@@ -129,7 +160,7 @@ def _finish(
     settings, findings = _check(file, layered)
     auth = auth_state.classify(settings.access)
     notes = [*_toml_warnings(sources.path, layered.runtime), *notes, *_auth_warnings(auth), *layered.warnings]
-    references = {keys: found.text for keys, found in _moved(file.document, file.canonical).items()}
+    references = _moved(file.document.templates, file.canonical)
     dgp_log_level = environ.get("DGP_LOG_LEVEL")
     # An invalid filter of the file is left out of the settings, and must not come back here.
     file_filter = None if _dropped(findings, ("advanced", "log_level")) else file.settings.advanced.log_level
@@ -188,7 +219,7 @@ def _read(path: Path | None, environ: Mapping[str, str]) -> _File:
 
 def _typed(source: str, text: Document, canonical: Canonical) -> _File:
     """Raises ConfigError."""
-    references = {keys: reference.value for keys, reference in _moved(text, canonical).items()}
+    references = {keys: reference.value for keys, reference in _moved(text.references, canonical).items()}
     built = build(canonical.data, references)
     file = _File(source, text, canonical, Settings() if isinstance(built, list) else built)
     types = [file.placed(finding, {}) for finding in built] if isinstance(built, list) else []
@@ -207,11 +238,14 @@ def _at(finding: Finding, text: Document) -> Finding:
     return replace(finding, line=line, column=column)
 
 
-def _moved(text: Document, canonical: Canonical) -> dict[Keys, Reference]:
-    """References by their place in the canonical shape."""
+_Found = TypeVar("_Found")
+
+
+def _moved(found: Mapping[Keys, _Found], canonical: Canonical) -> dict[Keys, _Found]:
+    """By the place in the canonical shape."""
     places = {origin: keys for keys, origin in canonical.origins.items()}
-    moved: dict[Keys, Reference] = {}
-    for keys, reference in text.references.items():
+    moved: dict[Keys, _Found] = {}
+    for keys, reference in found.items():
         for length in range(len(keys), 0, -1):
             if (place := places.get(keys[:length])) is not None:
                 moved[place + keys[length:]] = reference
@@ -263,6 +297,12 @@ def _toml_warnings(path: Path | None, runtime: RuntimeSettings) -> list[Finding]
         return []
     message = f"{path}: TOML is deprecated for configuration files"
     return [warning((), message, f"write it as {path.with_suffix('.yaml')}, or set DGP_SILENCE_TOML_DEPRECATION=1")]
+
+
+def _irreplaceable(path: Path | None) -> list[Finding]:
+    if path is None or (reason := obstacle(path)) is None:
+        return []
+    return [warning((), f"{path} cannot be replaced, so changes made through the admin API will not last: {reason}")]
 
 
 def _hidden(found: search.Found) -> list[Finding]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from deltaglider_proxy.config import checks
-from deltaglider_proxy.config.document import Format, plain_values
-from deltaglider_proxy.config.expand import Reference, expand
+from deltaglider_proxy.config import checks, yaml_out
+from deltaglider_proxy.config.document import Format, unresolved
+from deltaglider_proxy.config.expand import Template, expand
 from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Finding, Keys, Severity, dotted
 from deltaglider_proxy.config.plain import plain
 from deltaglider_proxy.config.render import Tier, redacted, render
@@ -29,6 +29,8 @@ class Migrated:
     """Paths of secrets that the file had and the text has not."""
     findings: tuple[Finding, ...]
     """What lint would say of it."""
+    settings: Settings
+    """With stand-ins for references."""
 
 
 class _EverythingSet(Mapping[str, str]):
@@ -56,10 +58,8 @@ def migrate(content: bytes, source: str, form: Format) -> Migrated:
     except UnicodeDecodeError as failure:
         raise ConfigError(ErrorKind.PARSE, source, [Finding(Severity.ERROR, (), "is not UTF-8")]) from failure
     expansion = expand(text, _EverythingSet())
-    data, errors = plain_values(expansion.marked, form)
-    if errors:
-        raise ConfigError(ErrorKind.PARSE, source, errors)
-    references = dict(_references(data, (), expansion.references))
+    data, found = unresolved(expansion, form, source)
+    references = {keys: yaml_out.template(parts, quote) for keys, parts, quote in found}
     stood_in = _with(data, references, dict.fromkeys(references, 0))
     assert isinstance(stood_in, dict)
     canonical = canonicalise(stood_in)
@@ -67,26 +67,15 @@ def migrate(content: bytes, source: str, form: Format) -> Migrated:
         raise ConfigError(ErrorKind.PARSE, source, [*canonical.parse, *canonical.rules])
     places = {origin: keys for keys, origin in canonical.origins.items()}
     moved = {_moved(keys, places): text for keys, text in references.items()}
-    settings = _typed(canonical.data, moved, source)
+    settings, texts = _typed(canonical.data, moved, source)
+    # What is no text must not be in quotes, as it has to be in TOML.
+    moved |= {keys: Template(text, text) for keys, text in moved.items() if keys not in texts and text.whole}
     tree = plain(settings, moved)
     shown = redacted(tree, moved, Tier.CANONICAL)
     kept = redacted(tree, moved, Tier.PERSISTED)
     findings = [f for f in checks.check(settings, RuntimeSettings(), complete=False) if f.keys not in moved]
     dropped = tuple(dotted(keys) for keys in sorted({*_leaves(kept, ())} - {*_leaves(shown, ())}, key=str))
-    return Migrated(render(settings, moved, Tier.CANONICAL), dropped, tuple(findings))
-
-
-def _references(value: Any, keys: Keys, marks: Mapping[str, Reference]) -> Iterator[tuple[Keys, str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _references(item, (*keys, key), marks)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references(item, (*keys, index), marks)
-    elif isinstance(value, str) and any(mark in value for mark in marks):
-        for mark, reference in marks.items():
-            value = value.replace(mark, reference.text)
-        yield keys, value
+    return Migrated(render(settings, moved, Tier.CANONICAL), dropped, tuple(findings), settings)
 
 
 def _with(value: Any, references: Mapping[Keys, str], chosen: Mapping[Keys, int], keys: Keys = ()) -> Any:
@@ -107,14 +96,15 @@ def _moved(keys: Keys, places: Mapping[Keys, Keys]) -> Keys:
     return keys
 
 
-def _typed(data: dict[str, Any], references: Mapping[Keys, str], source: str) -> Settings:
-    """Tries stand-ins until each fits the type of its place. Raises ConfigError."""
+def _typed(data: dict[str, Any], references: Mapping[Keys, str], source: str) -> tuple[Settings, set[Keys]]:
+    """Tries stand-ins until each fits the type of its place. Also which places hold text. Raises ConfigError."""
     chosen = dict.fromkeys(references, 0)
     unfit: list[Finding] = []
     for _ in _STAND_INS:
         built = build(_with(data, references, chosen), {})
         if isinstance(built, Settings):
-            return built
+            standing = {keys: _STAND_INS[number % len(_STAND_INS)] for keys, number in chosen.items()}
+            return built, {keys for keys, value in standing.items() if isinstance(value, str)}
         unfit = [finding for finding in built if finding.keys in chosen]
         if not unfit:
             raise ConfigError(ErrorKind.PARSE, source, built)

@@ -5,12 +5,15 @@ from enum import Enum
 from typing import Any
 
 from deltaglider_proxy.config import yaml_out
+from deltaglider_proxy.config.expand import Template
 from deltaglider_proxy.config.findings import Keys
 from deltaglider_proxy.config.plain import Tree, plain
 from deltaglider_proxy.config.secret import MASK, Secret
 from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.config.typing_errors import at
 
-DROPPED = object()
+_DROPPED = object()
+_KEPT = object()
 
 
 class Tier(Enum):
@@ -27,7 +30,7 @@ def render(settings: Settings, references: Mapping[Keys, str], tier: Tier, secti
     tree = redacted(plain(settings, references), references, tier)
     if section is not None:
         tree = {section: tree[section]} if section in tree else {}
-    return yaml_out.dump(tree, references)
+    return yaml_out.dump(tree, {keys: text for keys, text in references.items() if at(tree, keys) is text})
 
 
 def redacted(tree: Tree, references: Mapping[Keys, str], tier: Tier) -> Tree:
@@ -38,31 +41,41 @@ def redacted(tree: Tree, references: Mapping[Keys, str], tier: Tier) -> Tree:
 
 
 def _walk(value: Any, keys: Keys, references: Mapping[Keys, str], tier: Tier) -> Any:
-    if keys in references:
-        return references[keys]
+    reference = references.get(keys)
+    if isinstance(value, Secret) and not _is_whole(reference):
+        # Beside a reference there may be a part of the secret itself.
+        shown = _secret(keys, tier)
+        if shown is not _KEPT:
+            return shown
+        return value.reveal() if reference is None else reference
+    if reference is not None:
+        return reference
     if isinstance(value, dict):
         kept = {key: _walk(item, (*keys, key), references, tier) for key, item in value.items()}
-        shown = {key: item for key, item in kept.items() if item is not DROPPED}
+        shown = {key: item for key, item in kept.items() if item is not _DROPPED}
         return _without_half_pairs(shown, keys, references, tier)
     if isinstance(value, list):
         items = [_walk(item, (*keys, index), references, tier) for index, item in enumerate(value)]
-        return [item for item in items if item is not DROPPED]
-    if isinstance(value, Secret):
-        return _secret(value, keys, tier)
+        return [item for item in items if item is not _DROPPED]
     return value
 
 
-def _secret(secret: Secret, keys: Keys, tier: Tier) -> object:
+def _is_whole(reference: str | None) -> bool:
+    return reference is not None and (not isinstance(reference, Template) or reference.whole)
+
+
+def _secret(keys: Keys, tier: Tier) -> object:
+    """What stands for the secret at `keys`; `_KEPT` for itself."""
     name = keys[-1]
     if tier is Tier.PERSISTED:
-        return secret.reveal()
+        return _KEPT
     if "iam_users" in keys:
         return ""
     if name == "secret_access_key":
-        return secret.reveal() if tier is Tier.CANONICAL else DROPPED
+        return _KEPT if tier is Tier.CANONICAL else _DROPPED
     if "event_delivery" in keys:
-        return secret.reveal() if tier is Tier.CANONICAL else MASK
-    return DROPPED
+        return _KEPT if tier is Tier.CANONICAL else MASK
+    return _DROPPED
 
 
 def _without_half_pairs(tree: Tree, keys: Keys, references: Mapping[Keys, str], tier: Tier) -> Tree:

@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from deltaglider_proxy.config.persist import replace_file
+
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 _TEXT = """\
@@ -52,8 +54,13 @@ def text(access_key_id: str, secret_access_key: str) -> str:
     return _TEXT.format(access_key_id=access_key_id, secret_access_key=secret_access_key)
 
 
-def write_new(path: Path, content: str) -> None:
-    """Create the file, readable by its owner only. Raises FileExistsError, or another OSError and leaves no file."""
+def write(path: Path, content: str, *, overwrite: bool = False) -> None:
+    """Create the file, readable by its owner only. Raises FileExistsError unless it may `overwrite`, or another OSError
+    and leaves what was there.
+    """
+    if overwrite:
+        replace_file(path, content.encode())
+        return
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -7,9 +7,9 @@ reference is escaped, and a reference is written as it was.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from deltaglider_proxy.config.expand import escape
+from deltaglider_proxy.config.expand import Reference, Template, escape
 from deltaglider_proxy.config.findings import Keys
 from deltaglider_proxy.config.yaml_text import resolve
 
@@ -95,6 +95,27 @@ def _quoted(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", escaped)
 
 
+def template(parts: Sequence[str | Reference], quote: str) -> Template:
+    """How a value with references is written again, in the quotes that it stood in."""
+    source = ""
+    for index, part in enumerate(parts):
+        if isinstance(part, Reference):
+            source += part.text
+            continue
+        inner = part
+        if quote == "'":
+            inner = part.replace("'", "''")
+        elif quote:
+            inner = _quoted(part)[1:-1]
+        # A dollar sign before a reference would escape it; and no line of a file begins with this part.
+        before = "$" if index + 1 < len(parts) else "."
+        source += escape(f".{inner}{before}")[1:-1]
+    text = "".join(part.text if isinstance(part, Reference) else part for part in parts)
+    return Template(text, f"{quote}{source}{quote}", whole=len(parts) == 1)
+
+
 def _reference(text: str) -> str:
     """A default may hold anything but `}`; quoted, the reader's own escapes would apply to it."""
+    if isinstance(text, Template):
+        return text.source
     return text if re.fullmatch(r"\$\{env:\w+(:-[A-Za-z0-9_./@:-]*)?\}", text) else f"'{text}'"

@@ -37,6 +37,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _STRING_TAG = "tag:yaml.org,2002:str"
 _MAX_DIGITS = 400
 
@@ -48,6 +49,8 @@ class YamlText:
     value: Plain = None
     positions: Positions = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    quotes: dict[str, str] = field(default_factory=dict)
+    """Which texts stand in quotes, and in which; a text that stands in several places has those of the last."""
 
 
 class _Refused(Exception):
@@ -158,7 +161,7 @@ class _Builder:
         if event.value == "<<" and event.style is None:
             raise _Refused(event.start_mark, "merge keys (`<<`) are not supported", "write the keys out")
         self._refuse_tag(event)
-        return str(event.value)
+        return self._text(event)
 
     def _sequence(self, keys: Keys, depth: int) -> list[Plain]:
         items: list[Plain] = []
@@ -169,11 +172,20 @@ class _Builder:
         return items
 
     def _scalar(self, event: ScalarEvent) -> Plain:
-        text = str(event.value)
+        text = self._text(event)
+        if event.style is not None:
+            self._result.quotes[text] = "'" if event.style == "'" else '"'
         if event.ctag is not None and str(event.ctag) == _STRING_TAG:
             return text
         self._refuse_tag(event)
         return text if event.style is not None else resolve(text)
+
+    def _text(self, event: ScalarEvent) -> str:
+        text = str(event.value)
+        if _SURROGATE.search(text):
+            message = "half of a surrogate pair is no character, and could not be written anywhere"
+            raise _Refused(event.start_mark, message, "write the character itself, or \\U and eight digits")
+        return text
 
     def _refuse_tag(self, event: NodeEvent) -> None:
         if getattr(event, "ctag", None) is not None:

@@ -27,7 +27,7 @@ from deltaglider_proxy.config.diff import Difference, diff, summary
 from deltaglider_proxy.config.expand import escape
 from deltaglider_proxy.config.findings import ConfigError, Finding, Keys, Severity, dotted
 from deltaglider_proxy.config.load import LoadedConfig, Sources
-from deltaglider_proxy.config.merge_patch import merge
+from deltaglider_proxy.config.merge_patch import merge_section
 from deltaglider_proxy.config.persist import CannotPersist, persist
 from deltaglider_proxy.config.plain import plain
 from deltaglider_proxy.config.preserve import BootstrapHashChanged
@@ -191,7 +191,7 @@ class LiveConfiguration:
             raise Refused(400, "invalid_request", f"body: a patch of {section} is an object")
         data = dict(self._loaded.file_data)
         present = data.get(section, {})
-        data[section] = merge(present, _normal(section, patch))
+        data[section] = merge_section(section, present, patch)
         references = {
             keys: text
             for keys, text in self._loaded.references.items()
@@ -233,7 +233,7 @@ class LiveConfiguration:
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
         iam = await self._iam.apply(self._loaded.settings.access, loaded.settings.access, by)
-        difference = diff(self._loaded.file_settings, loaded.file_settings, self._fingerprint_key)
+        difference = self._difference(loaded)
         text = render(loaded.file_settings, loaded.references, Tier.PERSISTED)
         await self._auditor.administered(by, action, "", details={"diff": difference})
         revision = await self._remember(by.user, action, text, difference)
@@ -283,6 +283,11 @@ class LiveConfiguration:
         self._loaded, self._running = loaded, settings
         _log.info("another configuration holds")
 
+    def _difference(self, loaded: LoadedConfig) -> Difference:
+        before = self._loaded
+        references = (before.references, loaded.references)
+        return diff(before.file_settings, loaded.file_settings, self._fingerprint_key, references)
+
     def _described(self, loaded: LoadedConfig, *, applied: bool) -> Applied:
         restarts = list(restart_findings(self._loaded.settings, loaded.settings))
         findings: list[Finding] = [*loaded.warnings, *restarts]
@@ -292,7 +297,7 @@ class LiveConfiguration:
             applied=applied,
             requires_restart=bool(restarts),
             warnings=[str(finding) for finding in findings if finding.severity is not Severity.INFO],
-            diff=diff(self._loaded.file_settings, loaded.file_settings, self._fingerprint_key),
+            diff=self._difference(loaded),
         )
 
     @asynccontextmanager
@@ -405,19 +410,6 @@ _FLAT_RUNTIME: Final = (
     "secure_cookies",
     "debug_headers",
 )
-
-
-def _normal(section: str, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Buckets are named in lower case, and `public` replaces prefixes."""
-    buckets = patch.get("buckets")
-    if section != "storage" or not isinstance(buckets, dict):
-        return dict(patch)
-    lowered: dict[str, Any] = {}
-    for name, policy in buckets.items():
-        if isinstance(policy, dict) and "public" in policy and "public_prefixes" not in policy:
-            policy = {**policy, "public_prefixes": None}
-        lowered[name.lower()] = policy
-    return {**patch, "buckets": lowered}
 
 
 def _at(data: object, keys: Keys) -> object:

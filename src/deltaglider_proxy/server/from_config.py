@@ -109,7 +109,7 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
             float(runtime.rate_limit_account_window_secs),
             float(runtime.rate_limit_account_lockout_secs),
         ),
-        trust_proxy_headers=runtime.trust_proxy_headers,
+        trust_proxy_headers=runtime.trust_proxy_headers and runtime.trusted_proxy_cidrs != (),
         trusted_proxies=tuple(ip_network(text, strict=False) for text in runtime.trusted_proxy_cidrs or ()),
         pool_threads=min(advanced.blocking_threads, _MOST_THREADS),
         shutdown_grace=float(runtime.shutdown_grace_secs),

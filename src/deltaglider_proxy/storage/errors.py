@@ -49,6 +49,10 @@ class Unavailable(StorageError):
     """The backend refused or did not answer, and surely did nothing; trying again later may work."""
 
 
+class Denied(Unavailable):
+    """The service does not accept who we say we are, or does not let us do this."""
+
+
 class Away(Unavailable):
     """The backend named `backend` cannot be reached at all; those of other buckets may."""
 

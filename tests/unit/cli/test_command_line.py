@@ -24,6 +24,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("DGP_CONFIG", "DGP_ACCESS_KEY_ID", "DGP_SECRET_ACCESS_KEY", "DGP_AUTHENTICATION", "SOURCE_DATE_EPOCH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DGP_TRUST_PROXY_HEADERS", "true")
+    monkeypatch.setenv("DGP_TRUSTED_PROXY_CIDRS", "10.0.0.0/8")
     return tmp_path
 
 

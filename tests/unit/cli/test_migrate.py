@@ -41,8 +41,8 @@ def test_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = out.read_text()
     assert out.stat().st_mode & 0o777 == 0o600
     assert "$2b" not in text
-    assert "access_key_id: ${env:KEY_ID}" in text
-    assert "endpoint: 'https://${env:HOST}:9443'" in text
+    assert 'access_key_id: "${env:KEY_ID}"' in text
+    assert 'endpoint: "https://${env:HOST}:9443"' in text
     assert run(["config", "migrate", str(source), "--out", str(out)]) == 3
     assert run(["config", "migrate", str(source), "--out", str(out), "--force"]) == 0
     loaded = load_text(text, Sources(None, {"KEY_ID": "id", "SECRET": "s", "HOST": "s3.example.com"}, None))
@@ -96,3 +96,37 @@ def test_what_is_written_is_read_back(tree: dict[str, object]) -> None:
     read = yaml_text.parse(expansion.text)
     assert read.findings == []
     assert (read.value or {}) == tree
+
+
+def test_each_secret_that_is_left_out_is_named_with_its_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "c.yaml"
+    encryption = f"{{mode: aes256-gcm-proxy, key: {'a' * 64}}}"
+    source.write_text(
+        f"storage: {{backends: [{{name: cold-1, type: filesystem, path: /x, encryption: {encryption}}}]}}\n"
+        "advanced: {database_url: 'postgresql://a:b@c/d'}\n"
+    )
+    run(["config", "migrate", str(source)])
+    said = capsys.readouterr()
+    assert "a" * 64 not in said.out + said.err
+    assert "storage.backends[0].encryption.key is a secret and was left out; set DGP_BACKEND_COLD_1_ENCRYPTION_KEY" in (
+        said.err
+    )
+    assert "set DGP_DATABASE_URL" in said.err
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "c.toml"
+    source.write_text("cache_size_mb = 5\n")
+    (tmp_path / "out.yaml").mkdir()
+    assert run(["config", "migrate", str(source), "--out", str(tmp_path / "out.yaml"), "--force"]) == 3
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["c.toml", "out.yaml"]
+
+
+def test_without_force_the_output_stays(tmp_path: Path) -> None:
+    source, out = tmp_path / "c.toml", tmp_path / "c.yaml"
+    source.write_text("cache_size_mb = 5\n")
+    out.write_text("mine")
+    assert run(["config", "migrate", str(source), "--out", str(out)]) == 3
+    assert out.read_text() == "mine"

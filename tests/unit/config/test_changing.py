@@ -1,16 +1,28 @@
 """Rendering, patching, preserving and comparing configurations."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from deltaglider_proxy.config.access import Access, Group
+from deltaglider_proxy.config.advanced import Advanced
 from deltaglider_proxy.config.diff import diff, summary
+from deltaglider_proxy.config.document import Format, parse
+from deltaglider_proxy.config.event_delivery import EventDelivery
+from deltaglider_proxy.config.findings import ConfigError, ErrorKind, Severity
 from deltaglider_proxy.config.load import LoadedConfig, Sources, load_text
-from deltaglider_proxy.config.merge_patch import merge
+from deltaglider_proxy.config.merge_patch import merge, merge_section
 from deltaglider_proxy.config.persist import CannotPersist, persist
 from deltaglider_proxy.config.preserve import BootstrapHashChanged
 from deltaglider_proxy.config.render import Tier, render
 from deltaglider_proxy.config.restart import restart_findings
+from deltaglider_proxy.config.secret import Secret
+from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.config.shape import canonicalise
+from deltaglider_proxy.config.typing_errors import build
 
 SOURCES = Sources(None, {"SECRET": "from the environment", "KEY": "k" * 8}, None)
 SECRETS = [
@@ -91,11 +103,11 @@ def test_a_reference_is_never_replaced_by_its_value() -> None:
     config = loaded("access: {access_key_id: '${env:KEY}', secret_access_key: '${env:SECRET}'}\n")
     for tier in Tier:
         text = exported(config, tier)
-        assert "access_key_id: ${env:KEY}" in text
-        assert "secret_access_key: ${env:SECRET}" in text
+        assert "access_key_id: '${env:KEY}'" in text
+        assert "secret_access_key: '${env:SECRET}'" in text
         assert "from the environment" not in text
     left_out = loaded("advanced: {max_object_size: 5}\n", config)
-    assert "secret_access_key: ${env:SECRET}" in exported(left_out, Tier.PERSISTED)
+    assert "secret_access_key: '${env:SECRET}'" in exported(left_out, Tier.PERSISTED)
 
 
 @pytest.mark.parametrize(
@@ -218,3 +230,139 @@ def test_a_crash_leaves_the_old_file_or_the_new_one(tmp_path: Path, monkeypatch:
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(CannotPersist):
         persist(tmp_path / "missing" / "c.yaml", "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "advanced: {log_level: '!!!x'}\n",
+        "storage: {buckets: {abc: {public_prefixes: [x]}}}\n",
+        "storage: {lifecycle: {rules: [{name: a, bucket: abc}]}}\n",
+    ],
+)
+def test_a_new_defect_is_refused_and_one_that_runs_is_not(text: str) -> None:
+    sources = Sources(None, {"DGP_AUTHENTICATION": "none"}, None)
+    sound = load_text("{}", sources)
+    with pytest.raises(ConfigError) as refused:
+        load_text(text, sources, sound)
+    assert refused.value.kind is ErrorKind.VALIDATION
+    running = load_text(text, sources)
+    edited = load_text(text + "admission: {blocks: []}\n", sources, running)
+    assert any(finding.severity is Severity.ERROR for finding in edited.warnings)
+
+
+def test_a_defect_that_has_moved_in_its_list_is_not_new() -> None:
+    sources = Sources(None, {"DGP_AUTHENTICATION": "none"}, None)
+    rule = "{name: old, bucket: abc}"
+    running = load_text(f"storage: {{lifecycle: {{rules: [{rule}]}}}}\n", sources)
+    sound = "{name: new, bucket: abc, expire_after: 30d}"
+    load_text(f"storage: {{lifecycle: {{rules: [{sound}, {rule}]}}}}\n", sources, running)
+    with pytest.raises(ConfigError):
+        load_text(f"storage: {{lifecycle: {{rules: [{rule.replace('old', 'new')}]}}}}\n", sources, running)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only {a} comment\n", "---\n# x\n"])
+def test_an_empty_document_is_no_change(text: str) -> None:
+    running = loaded(FULL)
+    with pytest.raises(ConfigError, match="is empty"):
+        loaded(text, running)
+    assert loaded(text).file_settings == Settings()
+    loaded("--- {}\n", running)
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "listen", "where"),
+    [
+        ("advanced: {max_object_size: 5}\n", {"DGP_MAX_OBJECT_SIZE": "9"}, None, "DGP_MAX_OBJECT_SIZE"),
+        ("advanced: {listen_addr: '127.0.0.1:5'}\n", {}, "127.0.0.1:9", "--listen"),
+        ("storage: {filesystem: ./elsewhere}\n", {"DGP_DATA_DIR": "./here"}, None, "DGP_DATA_DIR"),
+    ],
+)
+def test_what_is_decided_elsewhere_is_stored_and_told(
+    text: str, environ: dict[str, str], listen: str | None, where: str
+) -> None:
+    sources = Sources(None, environ, listen)
+    running = load_text("{}", sources)
+    changed = load_text(text, sources, running)
+    assert changed.settings == running.settings
+    persisted = exported(changed, Tier.PERSISTED)
+    assert persisted == exported(load_text(text, Sources(None, {}, None)), Tier.PERSISTED)
+    assert [where in str(finding) for finding in changed.warnings].count(True) >= 1
+    again = load_text(text + "admission: {blocks: []}\n", sources, changed)
+    assert not any("in the file only" in str(finding) for finding in again.warnings)
+
+
+def test_nothing_of_the_environment_gets_into_the_file() -> None:
+    environ = {
+        "DGP_SECRET_ACCESS_KEY": "env-secret",
+        "DGP_ACCESS_KEY_ID": "env-id",
+        "DGP_BE_AWS_SECRET_ACCESS_KEY": "env-backend",
+        "DGP_BE_AWS_ACCESS_KEY_ID": "env-backend-id",
+        "DGP_S3_ENDPOINT": "https://env.example.com",
+        "DGP_DATABASE_URL": "postgresql://env",
+        "DGP_BOOTSTRAP_PASSWORD_HASH": "$2b$env",
+        "DGP_MAX_OBJECT_SIZE": "99",
+    }
+    sources = Sources(None, environ, "127.0.0.1:99")
+    running = load_text("{}", sources)
+    changed = load_text("advanced: {cache_size_mb: 5}\n", sources, running)
+    assert exported(changed, Tier.PERSISTED) == "advanced:\n  cache_size_mb: 5\n"
+
+
+def test_differences_show_references_as_written() -> None:
+    before = loaded("advanced: {public_url: '${env:URL:-https://a.example.com}', database_url: 'pw${env:KEY}'}\n")
+    after = loaded("advanced: {public_url: https://b.example.com, database_url: '${env:SECRET}'}\n")
+    found = diff(before.file_settings, after.file_settings, b"key", (before.references, after.references))["advanced"]
+    assert found["public_url"] == {"before": "${env:URL:-https://a.example.com}", "after": "https://b.example.com"}
+    assert found["database_url"]["after"] == "${env:SECRET}"
+    assert str(found["database_url"]["before"]).startswith("fp:"), "a part of it is the secret itself"
+
+
+ENCRYPTION = {"mode": "none", "legacy_key": "k", "legacy_key_id": "i"}
+PRESENT = {
+    "buckets": {"abc": {"quota_bytes": 5, "public_prefixes": ["a/"]}, "xyz": {"compression": False}},
+    "backend_encryption": ENCRYPTION,
+}
+
+
+@pytest.mark.parametrize(
+    ("patch", "place", "expected"),
+    [
+        ({"buckets": {"abc": None}}, "buckets", {"xyz": {"compression": False}}),
+        ({"buckets": {"ABC": None}}, "buckets", {"xyz": {"compression": False}}),
+        ({"buckets": {"Abc": {"quota_bytes": None}, "xyz": None}}, "buckets", {"abc": {"public_prefixes": ["a/"]}}),
+        ({"buckets": {"abc": {"public": True}, "xyz": None}}, "buckets", {"abc": {"quota_bytes": 5, "public": True}}),
+        ({"buckets": None}, "buckets", None),
+        ({"backend_encryption": {"legacy_key": None}}, "backend_encryption", {**ENCRYPTION, "legacy_key": None}),
+        ({"backend_encryption": {"mode": "sse-s3"}}, "backend_encryption", {**ENCRYPTION, "mode": "sse-s3"}),
+        ({"backend_encryption": None}, "backend_encryption", None),
+    ],
+)
+def test_patches_of_storage(patch: dict[str, object], place: str, expected: object) -> None:
+    before = deepcopy(PRESENT)
+    merged = merge_section("storage", PRESENT, patch)
+    assert isinstance(merged, dict)
+    assert merged.get(place) == expected
+    assert before == PRESENT
+
+
+def test_patches_of_other_sections_merge() -> None:
+    assert merge_section("advanced", {"a": 1, "b": {"c": 2}}, {"b": {"c": None}}) == {"a": 1, "b": {}}
+
+
+odd_text = st.text(st.characters(codec="utf-8", exclude_characters="\ue000\ue001\0"), max_size=20) | st.sampled_from(
+    ["${env:X}", "$${env:X}", "${iam:username}", "$$", "${", "a: b", "# x", "- a", "\n", " x ", "true", "1", "'", '"']
+)
+
+
+@given(names=st.lists(odd_text, min_size=1, max_size=3, unique=True), secret=odd_text, path=odd_text)
+def test_what_is_persisted_is_read_back(names: list[str], secret: str, path: str) -> None:
+    groups = tuple(Group(name=name, description=name[::-1]) for name in names)
+    settings = Settings(
+        access=Access(access_key_id=names[0], secret_access_key=Secret(secret), iam_groups=groups),
+        advanced=Advanced(database_path=path, event_delivery=EventDelivery(webhook_headers={"x": Secret(secret)})),
+    )
+    text = render(settings, {}, Tier.PERSISTED)
+    parsed = parse(text.encode(), "c", Format.YAML, {})
+    assert build(canonicalise(parsed.data).data, {}) == settings
+    assert parsed.templates == {}

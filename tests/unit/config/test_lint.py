@@ -6,7 +6,11 @@ from deltaglider_proxy.config.findings import ErrorKind, Finding, Severity
 from deltaglider_proxy.config.load import LintReport, lint
 from tests.unit.config import samples
 
-QUIET = {"DGP_TRUST_PROXY_HEADERS": "true", "DGP_AUTHENTICATION": "none"}
+QUIET = {
+    "DGP_TRUST_PROXY_HEADERS": "true",
+    "DGP_TRUSTED_PROXY_CIDRS": "10.0.0.0/8",
+    "DGP_AUTHENTICATION": "none",
+}
 
 
 def judge(tmp_path: Path, text: str, name: str = "c.yaml", **environ: str) -> LintReport:
@@ -348,3 +352,11 @@ def test_info_is_marked(tmp_path: Path) -> None:
 def test_findings_say_where_what_and_how() -> None:
     finding = Finding(Severity.ERROR, ("a", 0, "b.c"), "is wrong", "mend it", "5", 3, 7)
     assert str(finding) == 'line 3, column 7: a[0]."b.c": is wrong (found 5); mend it'
+
+
+def test_trust_in_every_peer_asks_for_networks(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(samples.FILESYSTEM)
+    everyone = {"DGP_TRUST_PROXY_HEADERS": "true", "DGP_AUTHENTICATION": "none"}
+    [finding] = lint(path, everyone).warnings
+    assert "DGP_TRUSTED_PROXY_CIDRS" in str(finding)

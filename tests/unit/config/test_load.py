@@ -17,7 +17,7 @@ from deltaglider_proxy.config.settings import Settings
 from tests.unit.config import samples
 from tests.unit.config.test_lint import PARSE, VALIDATION, WARNINGS
 
-TRUST = {"DGP_TRUST_PROXY_HEADERS": "true"}
+TRUST = {"DGP_TRUST_PROXY_HEADERS": "true", "DGP_TRUSTED_PROXY_CIDRS": "10.0.0.0/8"}
 
 
 def load_text(
@@ -181,7 +181,7 @@ def test_runtime_settings_come_from_the_environment(tmp_path: Path, name: str) -
 def test_a_bad_number_or_choice_is_ignored_with_a_warning(tmp_path: Path, name: str, text: str) -> None:
     loaded = load_text(tmp_path, "", {name: text})
     assert loaded.settings == Settings()
-    assert loaded.runtime == RuntimeSettings(trust_proxy_headers=True)
+    assert loaded.runtime == RuntimeSettings(trust_proxy_headers=True, trusted_proxy_cidrs=("10.0.0.0/8",))
     [finding] = loaded.warnings
     assert f"{name} is ignored" in str(finding)
 
@@ -205,7 +205,7 @@ def test_trusted_peers(tmp_path: Path) -> None:
 
 def test_no_usable_peer_means_that_none_is_trusted(tmp_path: Path) -> None:
     assert load_text(tmp_path, "", {"DGP_TRUSTED_PROXY_CIDRS": "nonsense"}).runtime.trusted_proxy_cidrs == ()
-    assert load_text(tmp_path, "", {}).runtime.trusted_proxy_cidrs is None
+    assert load_text(tmp_path, "", {"DGP_TRUSTED_PROXY_CIDRS": ""}).runtime.trusted_proxy_cidrs is None
 
 
 def test_the_former_name_of_the_password_hash(tmp_path: Path) -> None:

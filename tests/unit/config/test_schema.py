@@ -1,13 +1,16 @@
 import json
 
+import jsonschema_rs
 import pytest
+from jsonschema_rs import Draft202012Validator
 
-from deltaglider_proxy.config.schema import DIALECT, schema, text
-from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.config.schema import DIALECT, schema, section_schema, text
+from deltaglider_proxy.config.settings import Settings, section_names
 from deltaglider_proxy.config.yaml_text import parse
 from tests.unit.config import samples
 from tests.unit.config.json_schema import is_valid
 from tests.unit.config.test_lint import VALIDATION, WARNINGS
+from tests.unit.config.test_unknown_keys import NEAREST
 
 
 @pytest.mark.parametrize("name", samples.VALID)
@@ -85,3 +88,33 @@ def test_holds_no_unresolved_reference() -> None:
 def test_the_rejected_samples_are_no_accident_of_the_validator() -> None:
     accepted = [sample for sample in VALIDATION if is_valid(schema(), parse(sample).value)]
     assert len(accepted) > len(VALIDATION) / 2
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    """Of somebody else, as editors use."""
+    return Draft202012Validator(schema())
+
+
+@pytest.mark.parametrize("name", [name for name in samples.VALID if name != "empty sections"])
+def test_another_validator_accepts_what_lint_accepts(validator: Draft202012Validator, name: str) -> None:
+    value = parse(samples.VALID[name]).value
+    assert validator.is_valid({} if value is None else value)
+
+
+@pytest.mark.parametrize("text", NEAREST)
+def test_another_validator_refuses_unknown_keys(validator: Draft202012Validator, text: str) -> None:
+    assert not validator.is_valid(parse(text).value)
+
+
+@pytest.mark.parametrize("section", list(section_names()))
+def test_a_section_by_itself(section: str) -> None:
+    alone = Draft202012Validator(section_schema(section))
+    whole = parse(samples.EVERYTHING).value
+    assert isinstance(whole, dict)
+    assert alone.is_valid(whole[section])
+    assert not alone.is_valid({"zzz": 1})
+
+
+def test_the_meta_schema_holds() -> None:
+    assert jsonschema_rs.meta.is_valid(schema())

@@ -19,8 +19,8 @@ def test_keys_have_their_shape_and_differ() -> None:
 
 def test_the_file_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    starter.write_new(path, starter.text("DGPAAA", "-secret"))
-    report = lint(path, {"DGP_TRUST_PROXY_HEADERS": "1"})
+    starter.write(path, starter.text("DGPAAA", "-secret"))
+    report = lint(path, {"DGP_TRUST_PROXY_HEADERS": "1", "DGP_TRUSTED_PROXY_CIDRS": "10.0.0.0/8"})
     assert (report.errors, report.warnings) == ((), ())
     loaded = load(str(path), None, {}, tmp_path)
     assert isinstance(loaded.auth_state, SignedRequests)
@@ -30,7 +30,7 @@ def test_the_file_is_complete(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
-    starter.write_new(tmp_path / "c.yaml", "x")
+    starter.write(tmp_path / "c.yaml", "x")
     assert stat.S_IMODE((tmp_path / "c.yaml").stat().st_mode) == 0o600
 
 
@@ -38,18 +38,18 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("mine")
     with pytest.raises(FileExistsError):
-        starter.write_new(path, "x")
+        starter.write(path, "x")
     assert path.read_text() == "mine"
 
 
 def test_a_link_that_leads_nowhere_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").symlink_to(tmp_path / "target")
     with pytest.raises(FileExistsError):
-        starter.write_new(tmp_path / "c.yaml", "x")
+        starter.write(tmp_path / "c.yaml", "x")
     assert not (tmp_path / "target").exists()
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
-        starter.write_new(tmp_path / "c.yaml", "\ud800")
+        starter.write(tmp_path / "c.yaml", "\ud800")
     assert not (tmp_path / "c.yaml").exists()

@@ -117,3 +117,9 @@ def test_an_empty_text_holds_nothing(text: str) -> None:
 @given(st.text(max_size=60))
 def test_no_text_makes_it_fail(text: str) -> None:
     parse(text)
+
+
+@pytest.mark.parametrize("text", ['a: "\\ud800"', '"\\udfff": a', 'a: "\\ud83d\\ude00"'])
+def test_half_a_character_is_refused(text: str) -> None:
+    [finding] = parse(text).findings
+    assert "surrogate" in finding.message

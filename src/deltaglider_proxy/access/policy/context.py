@@ -21,7 +21,7 @@ class Context:
     signature_version: str = ""
     auth_type: str = ""
     prefix: str | None = None
-    """Of a listing, decoded; None for requests that list nothing."""
+    """Decoded. This and what follows count for `list` only, whatever parameters a client gives to other requests."""
     delimiter: str | None = None
     max_keys: str | None = None
 
@@ -42,6 +42,8 @@ FACTS: Mapping[str, Callable[[Context], Fact]] = {
 """By the lower-case name of the condition key, whose case does not matter; None: there is no such fact."""
 
 PREFIX_KEY = "s3:prefix"
+LISTING_KEYS = frozenset({PREFIX_KEY, "s3:delimiter", "s3:max-keys"})
+"""Facts of listings. Other actions lack them: a client chooses them, and would choose what a rule asks for."""
 
 KEY_NAMES = (
     "aws:SourceIp",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from deltaglider_proxy.access.policy.context import Context
-from deltaglider_proxy.access.policy.rules import compile_permission
+from deltaglider_proxy.access.policy.rules import Statement, compile_permission
 from deltaglider_proxy.control.model import Effect, Permission
 
 
@@ -35,12 +35,16 @@ def explain(
     access_key_id: str,
 ) -> Explanation:
     """`sources` are the rules with their origins. Raises BrokenRules."""
-    compiled = [(origin, rule, compile_permission(rule, username, access_key_id)) for origin, rule in sources]
+    compiled: list[tuple[str, Permission, Statement]] = []
+    for origin, rule in sources:
+        said = compile_permission(rule, username, access_key_id).about(action)
+        if said is not None:
+            compiled.append((origin, rule, said))
     for resource in (f"{bucket}/{key}",) if key else (bucket, f"{bucket}/"):
         matching = [
             (origin, rule)
             for origin, rule, statement in compiled
-            if action in statement.actions and statement.patterns.match(resource) and statement.holds(context)
+            if statement.patterns.match(resource) and statement.holds(context)
         ]
         for effect, reason in ((Effect.DENY, Reason.EXPLICIT_DENY), (Effect.ALLOW, Reason.EXPLICIT_ALLOW)):
             for origin, rule in matching:

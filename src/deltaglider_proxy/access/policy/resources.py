@@ -12,7 +12,7 @@ USERNAME, ACCESS_KEY_ID = "${iam:username}", "${iam:access_key_id}"
 TEMPLATES = (USERNAME, ACCESS_KEY_ID)
 
 _TEMPLATE = re.compile(r"\$\{[^}]*\}?")
-_BAD = re.compile(r"[\s\x00-\x1f\x7f]|\*.", re.DOTALL)
+_BAD = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]|\*.", re.DOTALL)
 _UNSAFE = re.compile(r"[/*?$%\x00-\x1f\x7f]")
 
 
@@ -27,7 +27,7 @@ def problem_of(resource: str) -> str | None:
     if (problem := unknown_template(resource)) is not None:
         return problem
     if _BAD.search(resource):
-        return "must hold no spaces or control characters, and `*` only at its end"
+        return "must hold no spaces, control characters or lone surrogates, and `*` only at its end"
     return None
 
 
@@ -74,8 +74,11 @@ class Patterns:
             tuple(sorted({item[:-1] for item in listed if item.endswith("*")})),
         )
 
-    def __or__(self, other: "Patterns") -> "Patterns":
-        return Patterns(self.exact | other.exact, tuple(sorted({*self.stems, *other.stems})))
+    @classmethod
+    def union(cls, several: Iterable["Patterns"]) -> "Patterns":
+        listed = list(several)
+        exact = frozenset(item for patterns in listed for item in patterns.exact)
+        return cls(exact, tuple(sorted({stem for patterns in listed for stem in patterns.stems})))
 
     def match(self, resource: str) -> bool:
         return resource in self.exact or resource.startswith(self.stems)
@@ -90,15 +93,14 @@ class Patterns:
 
     def touch(self, beginning: str) -> bool:
         """Whether anything that begins so can match."""
-        return (
-            beginning.startswith(self.stems)
-            or any(stem.startswith(beginning) for stem in self.stems)
-            or any(item.startswith(beginning) for item in self.exact)
+        return self.cover(beginning) or self.name_below(beginning)
+
+    def name_below(self, beginning: str) -> bool:
+        """Whether a pattern as written begins so."""
+        return any(stem.startswith(beginning) for stem in self.stems) or any(
+            item.startswith(beginning) for item in self.exact
         )
 
     def name_bucket(self, bucket: str) -> bool:
         """Whether the bucket or anything in it matches."""
         return bucket in self.exact or bucket.startswith(self.stems) or self.touch(bucket + "/")
-
-
-NO_PATTERNS = Patterns(frozenset(), ())

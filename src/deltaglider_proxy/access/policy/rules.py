@@ -10,7 +10,7 @@ from enum import Enum
 
 from deltaglider_proxy.access.policy.conditions import BadCondition, Condition, compile_conditions
 from deltaglider_proxy.access.policy.context import Context
-from deltaglider_proxy.access.policy.resources import NO_PATTERNS, Patterns, UnknownTemplate, expand
+from deltaglider_proxy.access.policy.resources import Patterns, UnknownTemplate, expand
 from deltaglider_proxy.control.model import Conditions, Effect, Permission
 
 ACTIONS = ("read", "write", "delete", "list", "admin")
@@ -36,12 +36,18 @@ class Statement:
     patterns: Patterns
     conditions: tuple[Condition, ...] = ()
 
+    def about(self, action: str) -> "Statement | None":
+        """What it says of one action; None: nothing."""
+        if action not in self.actions:
+            return None
+        if action == "list" or not any(condition.about_listing for condition in self.conditions):
+            return self
+        if not all(condition.when_missing for condition in self.conditions if condition.about_listing):
+            return None
+        return replace(self, conditions=tuple(c for c in self.conditions if not c.about_listing))
+
     def holds(self, context: Context) -> bool:
         return all(condition.holds(context) for condition in self.conditions)
-
-    @property
-    def is_admin(self) -> bool:
-        return "admin" in self.actions and self.patterns.everything
 
 
 class _Side:
@@ -50,13 +56,9 @@ class _Side:
     __slots__ = ("conditional", "plain")
 
     def __init__(self, statements: Iterable[Statement]) -> None:
-        self.plain = NO_PATTERNS
-        self.conditional: list[Statement] = []
-        for statement in statements:
-            if statement.conditions:
-                self.conditional.append(statement)
-            else:
-                self.plain |= statement.patterns
+        listed = list(statements)
+        self.plain = Patterns.union(statement.patterns for statement in listed if not statement.conditions)
+        self.conditional = [statement for statement in listed if statement.conditions]
 
     def match(self, resource: str, context: Context) -> bool:
         if self.plain.match(resource):
@@ -84,7 +86,9 @@ class Rules:
         self._statements = tuple(statements)
         self._shows_by_name = shows_by_name
         self._sides = {
-            (effect, action): _Side(s for s in self._statements if s.effect is effect and action in s.actions)
+            (effect, action): _Side(
+                said for s in self._statements if s.effect is effect and (said := s.about(action)) is not None
+            )
             for effect in Effect
             for action in ACTIONS
         }
@@ -145,7 +149,8 @@ class Rules:
 
     def is_admin(self, context: Context) -> bool:
         """Whether everything may be administered, from there and now."""
-        admins = [statement for statement in self._statements if statement.is_admin and statement.holds(context)]
+        about = [said for statement in self._statements if (said := statement.about("admin")) is not None]
+        admins = [statement for statement in about if statement.patterns.everything and statement.holds(context)]
         return any(s.effect is Effect.ALLOW for s in admins) and not any(s.effect is Effect.DENY for s in admins)
 
     def may_delete_some(self, bucket: str, context: Context) -> bool:
@@ -157,21 +162,23 @@ class Rules:
         )
 
     def settled(self, context: Context) -> "Rules":
-        """The same rules with every condition decided but those on the prefix of a listing."""
+        """The same rules with every condition decided but those on facts that only listings have."""
+        if all(condition.about_listing for statement in self._statements for condition in statement.conditions):
+            return self
         kept = []
         for statement in self._statements:
-            fixed = [condition for condition in statement.conditions if not condition.about_prefix]
+            fixed = [condition for condition in statement.conditions if not condition.about_listing]
             if all(condition.holds(context) for condition in fixed):
-                open_ones = tuple(condition for condition in statement.conditions if condition.about_prefix)
+                open_ones = tuple(condition for condition in statement.conditions if condition.about_listing)
                 kept.append(replace(statement, conditions=open_ones))
         return Rules(kept, shows_by_name=self._shows_by_name)
 
     def allowed_below(self, beginning: str) -> bool:
         """Whether a rule without conditions lets something that begins so be read or listed."""
         return any(
-            any(stem.startswith(beginning) for stem in plain.stems)
-            or any(item.startswith(beginning) for item in plain.exact)
-            for plain in (self._sides[Effect.ALLOW, action].plain for action in ("list", "read"))
+            self._sides[Effect.ALLOW, action].plain.name_below(beginning)
+            and not self._sides[Effect.DENY, action].plain.cover(beginning)
+            for action in ("list", "read")
         )
 
 
@@ -187,7 +194,6 @@ class ListFilter:
         self._bucket = bucket
         self._beginning = bucket + "/"
         self._context = context
-        self._reading = replace(context, prefix=None, delimiter=None, max_keys=None)
         self._verdict: Callable[[str, str, Context], bool | None] = self._rules._verdict
         self._whole_bucket: bool | None = None
         self._asks_prefix = any(
@@ -196,7 +202,7 @@ class ListFilter:
 
     def key(self, key: str) -> bool:
         resource = self._beginning + key
-        if self._verdict("read", resource, self._reading):
+        if self._verdict("read", resource, self._context):
             return True
         context = replace(self._context, prefix=key) if self._asks_prefix else self._context
         verdict = self._verdict("list", resource, context)

@@ -1,5 +1,6 @@
 """From what somebody sends to permissions: everything that is wrong is told at once, with its place."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,12 @@ from deltaglider_proxy.control.model import Conditions, Effect, Permission
 
 MOST_PERMISSIONS = 100
 """Of one user or group."""
+
+_NO_TEXTS = "must be a text or a list of texts, without NUL and lone surrogates"
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+"""What no database takes."""
+_MOST_BITS = 64
+"""Of a number; Python refuses to write out very long ones."""
 
 _FIELDS = frozenset({"id", "effect", "actions", "resources", "conditions"})
 _KNOWN_ACTIONS = (*ACTIONS, EVERY_ACTION)
@@ -55,11 +62,16 @@ def parse_permissions(given: object, path: str = "permissions") -> tuple[Permiss
     return tuple(found)
 
 
+def _below(path: str, name: object) -> str:
+    """The place of a field. Whatever it is called, the answer that names it can be sent."""
+    return f"{path}.{_UNSTORABLE.sub('?', name) if isinstance(name, str) else type(name).__name__}"
+
+
 def _permission(item: Mapping[object, object], place: str, problems: list[Problem]) -> Permission | None:
     before = len(problems)
     fields = ", ".join(sorted(_FIELDS))
-    unknown = sorted(str(name) for name in item if name not in _FIELDS)
-    problems.extend(Problem(f"{place}.{name}", f"is no field of a rule; use {fields}") for name in unknown)
+    unknown = sorted(_below(place, name) for name in item if name not in _FIELDS)
+    problems.extend(Problem(path, f"is no field of a rule; use {fields}") for path in unknown)
     effect = _effect(item.get("effect", Effect.ALLOW), f"{place}.effect", problems)
     actions = _texts(item.get("actions"), f"{place}.actions", problems)
     for index, action in enumerate(actions):
@@ -80,7 +92,8 @@ def _effect(given: object, path: str, problems: list[Problem]) -> Effect | None:
         for effect in Effect:
             if given.lower() == effect.lower():
                 return effect
-    problems.append(Problem(path, f"{given!r}: use Allow or Deny"))
+    shown = f"{given!r}: " if isinstance(given, str) else ""
+    problems.append(Problem(path, f"{shown}use Allow or Deny"))
     return None
 
 
@@ -101,9 +114,9 @@ def _conditions(given: object, path: str, problems: list[Problem]) -> Conditions
     found: dict[str, Mapping[str, tuple[str, ...]]] = {}
     for name, keys in given.items():
         if not isinstance(name, str) or not isinstance(keys, Mapping) or not keys:
-            problems.append(Problem(f"{path}.{name}", "must be a mapping of condition keys"))
+            problems.append(Problem(_below(path, name), "must be a mapping of condition keys"))
             continue
-        found[name] = dict(_condition_keys(name, keys, f"{path}.{name}", problems))
+        found[name] = dict(_condition_keys(name, keys, _below(path, name), problems))
     return found
 
 
@@ -111,15 +124,15 @@ def _condition_keys(
     name: str, keys: Mapping[object, object], path: str, problems: list[Problem]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     for key, given in keys.items():
-        place = f"{path}.{key}"
+        place = _below(path, key)
         values = [given] if isinstance(given, str | bool | int | float) else given
         if not isinstance(key, str) or not isinstance(values, Sequence) or isinstance(values, bytes):
-            problems.append(Problem(place, "must be a text or a list of texts"))
+            problems.append(Problem(place, _NO_TEXTS))
             continue
-        if not all(isinstance(value, str | bool | int | float) for value in values):
-            problems.append(Problem(place, "must be a text or a list of texts"))
+        texts = tuple(text for value in values if (text := _text_of(value)) is not None)
+        if len(texts) < len(values):
+            problems.append(Problem(place, _NO_TEXTS))
             continue
-        texts = tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
         try:
             compile_condition(name, key, texts)
         except BadCondition as error:
@@ -127,6 +140,16 @@ def _condition_keys(
         unknown = {value: problem for value in texts if (problem := unknown_template(value)) is not None}
         problems.extend(Problem(place, f"{value!r} {problem}") for value, problem in unknown.items())
         yield key, texts
+
+
+def _text_of(value: object) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return None if _UNSTORABLE.search(value) else value
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() < _MOST_BITS):
+        return str(value)
+    return None
 
 
 def as_json(permission: Permission, number: int) -> dict[str, object]:

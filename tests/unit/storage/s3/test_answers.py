@@ -15,6 +15,7 @@ from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_
 from deltaglider_proxy.storage.errors import (
     BucketExists,
     ConditionFailed,
+    Denied,
     DiskFull,
     KeyRejected,
     MetadataTooLarge,
@@ -55,7 +56,9 @@ def answer(status: int, code: str = "") -> Answer:
         (500, "InternalError", Busy, Uncertain),
         (502, "", Busy, Uncertain),
         (504, "", Busy, Uncertain),
-        (403, "AccessDenied", Unavailable, Unavailable),
+        (403, "AccessDenied", Denied, Denied),
+        (401, "", Denied, Denied),
+        (400, "ExpiredToken", Denied, Denied),
         (301, "PermanentRedirect", Unavailable, Unavailable),
         (400, "Whatever", Unavailable, Unavailable),
     ],
@@ -67,7 +70,7 @@ def test_meaning(status: int, code: str, read: type[StorageError], changed: type
 
 def test_a_message_is_never_looked_at() -> None:
     body = b"<Error><Code>AccessDenied</Code><Message>SlowDown NoSuchKey</Message></Error>"
-    assert type(meaning(Answer(403, {}, body), "x", mutation=True)) is Unavailable
+    assert type(meaning(Answer(403, {}, body), "x", mutation=True)) is Denied
 
 
 def test_an_error_behind_a_200() -> None:

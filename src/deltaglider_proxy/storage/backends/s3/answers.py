@@ -14,6 +14,7 @@ from deltaglider_proxy.storage.backends.s3 import documents, metadata
 from deltaglider_proxy.storage.errors import (
     BucketExists,
     ConditionFailed,
+    Denied,
     DiskFull,
     KeyRejected,
     MetadataTooLarge,
@@ -50,6 +51,11 @@ _KINDS: Final[Mapping[str, type[StorageError]]] = {
     "XMinioStorageFull": DiskFull,
     "XMinioAdminBucketQuotaExceeded": DiskFull,
 }
+_DENIED_CODES: Final = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "ExpiredToken", "InvalidToken",
+     "XAdminUserNotFound"}
+)  # fmt: skip
+"""Some of them come with 400 or 404."""
 _BY_STATUS: Final[Mapping[int, type[StorageError]]] = {412: ConditionFailed, 501: Unsupported, 507: DiskFull}
 _READABLE_CLASSES: Final = frozenset({"STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY"})
 
@@ -92,8 +98,8 @@ def meaning(answer: Answer, subject: str, *, mutation: bool) -> StorageError:
         return Uncertain(said) if mutation else Busy(said)
     if 300 <= answer.status < 400:
         return Unavailable(f"{said}; the endpoint or the region of this backend is wrong for the bucket")
-    if answer.status in (401, 403):
-        return Unavailable(f"{said}; check the key pair of this backend and what it is allowed to do")
+    if answer.status in (401, 403) or code in _DENIED_CODES:
+        return Denied(f"{said}; check the key pair of this backend and what it is allowed to do")
     return _BY_STATUS.get(answer.status, Unavailable)(said)
 
 

@@ -11,11 +11,13 @@ aiohttp and not aiobotocore: the bytes on the connection decide what becomes vis
 import asyncio
 import hashlib
 import secrets
+import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -270,10 +272,15 @@ class Client:
                 idle=_IDLE_CONNECTION,
                 read_ahead=_READ_AHEAD,
                 request_class=_Request,
+                tls=_tls(self.settings.ca_bundle),
             )
             assert self._session._retry_connection, "aiohttp has changed how it repeats requests"
             self._session._retry_connection = False
         return self._session
+
+
+def _tls(ca_bundle: Path | None) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=ca_bundle) if ca_bundle is not None else None
 
 
 _connections: ContextVar[list[asyncio.Transport] | None] = ContextVar("connections", default=None)

@@ -29,7 +29,7 @@ class Configured:
     """A fixed key pair."""
 
     def __init__(self, pair: KeyPair) -> None:
-        self._credentials = Credentials(pair.access_key_id, pair.secret_access_key)
+        self._credentials = Credentials(pair.access_key_id, pair.secret_access_key, pair.session_token)
 
     async def current(self) -> Credentials:
         return self._credentials

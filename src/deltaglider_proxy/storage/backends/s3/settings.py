@@ -14,6 +14,8 @@ from deltaglider_proxy.outbound.policy import RefusedUrl, Target, check_url
 class KeyPair:
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    """Of temporary credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class S3Settings:
     """Seconds that a streamed body may stand still."""
     name: str = ""
     """What the operator calls the backend."""
+    ca_bundle: Path | None = None
+    """Authorities to trust in place of the system's."""
 
 
 def kind_of(settings: S3Settings) -> Kind:
