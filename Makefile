@@ -4,7 +4,7 @@ SHELL := /bin/sh
 UV := $(shell command -v uv 2>/dev/null || echo "python3 -m uv")
 RUN := $(UV) run --frozen
 
-.PHONY: help setup run demo test test-all lint format bench sizes
+.PHONY: help setup run demo test test-all lint format bench docs sizes
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ test-all: lint ## every test; a missing client is a failure
 
 bench: setup ## measure against xdelta3 and versitygw, side by side
 	@$(RUN) python -m bench
+
+docs: setup ## write the generated pages, then build the site into build/site
+	@$(RUN) python -m tools.reference_pages
+	@$(RUN) --group docs mkdocs build --strict
 
 sizes: ## the longest modules
 	@git ls-files 'src/*.py' | xargs wc -l | sort -rn | sed -n '2,21p'

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.support.admin import Admin
-from tests.support.server import PASSWORD, SECRET_KEY, Server
+from tests.support.server import PASSWORD, PASSWORD_HASH, SECRET_KEY, Server
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,55 @@ def test_a_password_that_was_set_signs_in(tmp_path: Path) -> None:
     assert command(tmp_path, "--set-bootstrap-password", stdin=PASSWORD + "\n").returncode == 0
     with Server(tmp_path, environment={"DGP_BOOTSTRAP_PASSWORD_HASH": ""}) as server, Admin(server) as admin:
         assert admin.ask("GET", "/admin/session")["valid"]
+
+
+def test_backups(server: Server, tmp_path: Path) -> None:
+    where = ("--server", server.endpoint)
+    secret = {**SIGNED, "DGP_BACKUP_PASSPHRASE": "several words of a phrase"}
+    made = command(tmp_path, "backup", "create", *where, environment=SIGNED)
+    assert made.returncode == 0, made.stderr
+    [archive] = tmp_path.glob("dgp-backup-v*.zip")
+    assert archive.stat().st_mode & 0o777 == 0o600
+    made = command(tmp_path, "backup", "create", *where, "--encrypt", "--out", "sealed", environment=secret)
+    assert made.returncode == 0, made.stderr
+    sealed = (tmp_path / "sealed").read_bytes()
+    assert sealed.startswith(b"age-encryption.org/v1")
+    assert SECRET_KEY.encode() not in sealed
+    assert command(tmp_path, "backup", "create", *where, "--out", "sealed", environment=SIGNED).returncode == 3
+    short = command(tmp_path, "backup", "create", *where, "--encrypt", environment=SIGNED)
+    assert (short.returncode, "DGP_BACKUP_PASSPHRASE" in short.stderr) == (2, True)
+    assert command(tmp_path, "backup", "create", *where).returncode == 7
+
+    for file in (archive.name, "sealed"):
+        tried = command(tmp_path, "backup", "restore", file, *where, "--dry-run", "--json", environment=secret)
+        assert tried.returncode == 0, tried.stderr
+        assert json.loads(tried.stdout)["dry_run"] is True
+    done = command(tmp_path, "backup", "restore", "sealed", *where, environment=secret)
+    assert (done.returncode, "restored:" in done.stderr) == (0, True), done.stderr
+    wrong = {**secret, "DGP_BACKUP_PASSPHRASE": "another phrase of words"}
+    assert command(tmp_path, "backup", "restore", "sealed", *where, environment=wrong).returncode == 4
+    assert command(tmp_path, "backup", "restore", "no-file", *where, environment=SIGNED).returncode == 3
+    assert command(tmp_path, "backup", "restore", archive.name, "--mode", "half", environment=SIGNED).returncode == 2
+    archive.write_bytes(archive.read_bytes()[:-30])
+    refused = command(tmp_path, "backup", "restore", archive.name, *where, environment=SIGNED)
+    assert (refused.returncode, "nothing was restored" in refused.stderr) == (6, True)
+
+
+def test_a_snapshot_while_the_server_works_opens_elsewhere(server: Server, tmp_path: Path) -> None:
+    with Admin(server, sign_in=False) as admin:
+        admin.http.base_url = httpx2.URL(f"{server.endpoint}/_/api/")
+        cookie = admin.http.post("/admin/login", json={"password": PASSWORD}).headers["set-cookie"].partition(";")[0]
+        admin.http.headers["cookie"] = cookie
+        name = f"snapshot-{os.urandom(4).hex()}"
+        admin.ask("POST", "/admin/groups", {"name": name}, 201)
+    arguments = ("backup", "snapshot", str(tmp_path / "copy.db"), "--config", str(server.config))
+    environment = {"DGP_BOOTSTRAP_PASSWORD_HASH": PASSWORD_HASH}
+    done = command(server.root, *arguments, environment=environment)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+    assert command(server.root, *arguments, environment=environment).returncode == 3
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "copy.db").rename(elsewhere / "deltaglider_config.db")
+    with Server(elsewhere) as other, Admin(other) as theirs:
+        assert name in [group["name"] for group in theirs.ask("GET", "/admin/groups")]

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,8 @@ class Server:
     port: int = field(default_factory=free_port)
     secrets: set[str] = field(default_factory=lambda: {SECRET_KEY, PASSWORD, PASSWORD_HASH})
     """What must never be read in anything that the server writes; see `leaks`."""
+    program: Sequence[str] = ()
+    """What is started instead of the console script, with the same arguments."""
     keeps_config: bool = False
     """A restart finds the file as the server has left it."""
     process: subprocess.Popen[bytes] | None = None
@@ -123,7 +125,8 @@ class Server:
         clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
         clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0"}
         clean |= {"DGP_BOOTSTRAP_PASSWORD_HASH": PASSWORD_HASH, "DGP_SECURE_COOKIES": "false", **self.environment}
-        command = [str(Path(sys.executable).parent / "deltaglider_proxy"), "--config", str(config)]
+        program = self.program or [str(Path(sys.executable).parent / "deltaglider_proxy")]
+        command = [*program, "--config", str(config)]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, cwd=self.root, env=clean, stdout=log, stderr=subprocess.STDOUT)
 

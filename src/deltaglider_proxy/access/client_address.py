@@ -1,10 +1,11 @@
-"""From which address a request comes: the peer, or what proxies that are trusted say of it.
+"""From which address a request comes, and how: the peer's, or what proxies that are trusted say of it.
 
 `X-Forwarded-For` is read from its end, because each proxy appends the address it saw: whatever a client wrote itself
-stands before that, and is never believed.
+stands before that, and is never believed. `X-Forwarded-Proto` has no order that proxies agree on, so a request came by
+HTTPS only if all who say something say so.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -16,19 +17,31 @@ Headers = Mapping[bytes, bytes]
 class ClientAddresses:
     def __init__(self, *, trust_headers: bool = False, proxies: Iterable[Network] = ()) -> None:
         """`proxies`: who may speak for others and is never a client; without any, the peer alone is one."""
-        self._trust = trust_headers
+        self.trust_headers = trust_headers
         self._proxies = tuple(proxies)
 
     def of(self, peer: str, headers: Headers) -> Address | None:
         """None where even the peer has none, as behind a Unix socket."""
         direct = parse_address(peer)
-        if not self._trust or (self._proxies and not self._is_proxy(direct)):
+        if not self._believes(direct):
             return direct
         for hop in reversed(headers.get(b"x-forwarded-for", b"").split(b",")):
             address = parse_address(hop.decode("latin-1").strip())
             if address is not None and not self._is_proxy(address):
                 return address
         return parse_address(headers.get(b"x-real-ip", b"").decode("latin-1").strip()) or direct
+
+    def scheme(self, peer: str, forwarded: Sequence[bytes], scheme: str) -> str:
+        """`http` or `https`: what the client speaks. `forwarded`: the values of X-Forwarded-Proto; `scheme`: what the
+        peer speaks to us.
+        """
+        if not forwarded or not self._believes(parse_address(peer)):
+            return scheme
+        said = {part.strip().lower() for value in forwarded for part in value.split(b",")}
+        return "https" if said == {b"https"} else "http"
+
+    def _believes(self, peer: Address | None) -> bool:
+        return self.trust_headers and (not self._proxies or self._is_proxy(peer))
 
     def _is_proxy(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._proxies)

@@ -7,12 +7,14 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
 from deltaglider_proxy.admin import problems
+from deltaglider_proxy.admin.backup.archive import MOST_BYTES
 from deltaglider_proxy.admin.guard import live
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.problems import ApiError, Problem, response_of
 from deltaglider_proxy.admin.routes import (
     audit,
     backends,
+    backup,
     config,
     declarative,
     ext_auth,
@@ -34,6 +36,20 @@ Send = Callable[[Message], Awaitable[None]]
 
 _log = structlog.get_logger("deltaglider_proxy.admin")
 
+_ROUTES: Final = (
+    whoami,
+    sign_in,
+    sessions,
+    users,
+    groups,
+    ext_auth,
+    config,
+    declarative,
+    backends,
+    switches,
+    audit,
+    backup,
+)
 _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -60,7 +76,7 @@ def api(services: AdminServices) -> FastAPI:
     )
     app.state.services = services
     root = APIRouter(prefix=PREFIX.rstrip("/"))
-    for module in (whoami, sign_in, sessions, users, groups, ext_auth, config, declarative, backends, switches, audit):
+    for module in _ROUTES:
         root.include_router(module.router)
 
     @root.get("/openapi.json", dependencies=[Depends(live)], include_in_schema=False)
@@ -95,6 +111,8 @@ class AdminApp:
         scope["dgp_request_id"] = names.id
         clock = self._services.clock
         began, most = clock.monotonic(), self._services.settings.max_body
+        if scope["path"] == backup.PATH:
+            most = MOST_BYTES
         status, sent, received = 0, 0, 0
 
         async def bounded() -> Message:

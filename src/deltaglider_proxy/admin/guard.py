@@ -66,8 +66,18 @@ def services_of(request: Request) -> AdminServices:
 Services = Annotated[AdminServices, Depends(services_of)]
 
 
-def cookie_name(services: AdminServices) -> str:
-    return HOST_COOKIE if services.settings.secure_cookies else COOKIE
+def is_secure(request: Request) -> bool:
+    """The client speaks HTTPS, to us or to a proxy that we trust."""
+    return request.url.scheme == "https"
+
+
+def keeps_to_https(request: Request, services: AdminServices) -> bool:
+    """Whether the cookie of the session is to be sent over HTTPS only."""
+    return services.settings.secure_cookies or is_secure(request)
+
+
+def cookie_name(request: Request, services: AdminServices) -> str:
+    return HOST_COOKIE if keeps_to_https(request, services) else COOKIE
 
 
 def hash_token(token: str) -> bytes:
@@ -76,7 +86,10 @@ def hash_token(token: str) -> bytes:
 
 def address_of(request: Request, services: AdminServices) -> Address | None:
     client = request.client.host if request.client is not None else ""
-    headers = {name: value for name, value in request.scope["headers"] if name in (b"x-forwarded-for", b"x-real-ip")}
+    headers: dict[bytes, bytes] = {}
+    for name, value in request.scope["headers"]:
+        if name in (b"x-forwarded-for", b"x-real-ip"):  # some proxies append a line, not to the line
+            headers[name] = headers[name] + b"," + value if name in headers else value
     return services.addresses.of(client, headers)
 
 
@@ -123,7 +136,7 @@ async def live_or_none(request: Request, services: Services, actor: Visitor) -> 
     bearer = _bearer(request)
     if bearer is not None:
         return await _by_token(request, services, actor, bearer)
-    cookie = request.cookies.get(cookie_name(services))
+    cookie = request.cookies.get(cookie_name(request, services))
     if not cookie or services.control.locked:
         return None
     now = services.clock.now()
@@ -163,7 +176,7 @@ async def _by_token(request: Request, services: AdminServices, actor: Actor, bea
         return None
     named = replace(actor, user=f"token:{token.name}", auth_method="token", session_id=token.id)
     rules = _rules(account) if token.user_id is not None else EVERYTHING
-    return Live(None, token, account, rules, named, context_of(services, named, request.url.scheme == "https"))
+    return Live(None, token, account, rules, named, context_of(services, named, is_secure(request)))
 
 
 def _as_now(request: Request, services: AdminServices, actor: Actor, session: Session) -> Live | None:
@@ -193,7 +206,7 @@ def _as_now(request: Request, services: AdminServices, actor: Actor, session: Se
             return None
         name = account.user.name
     named = replace(actor, user=name, auth_method=str(session.auth), session_id=session.id)
-    return Live(session, None, account, rules, named, context_of(services, named, request.url.scheme == "https"))
+    return Live(session, None, account, rules, named, context_of(services, named, is_secure(request)))
 
 
 def _rules(account: Account | None) -> Rules:

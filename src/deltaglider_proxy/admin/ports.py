@@ -30,6 +30,8 @@ class Control(Protocol):
 
     accounts: Accounts
     bootstrap_hash: str
+    bootstrap_configured: bool
+    """The environment or the configuration decides the bootstrap hash."""
     iam_version: int
 
     @property
@@ -72,6 +74,16 @@ class Refused(Exception):
         self.code = code
         self.message = message
         self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """What is restored beside the configuration."""
+
+    change: Callable[[Unit], object]
+    """In the same transaction."""
+    new_hash: str | None = field(default=None, repr=False)
+    """The bootstrap hash to be adopted, if any."""
 
 
 class Configuration(Protocol):
@@ -119,6 +131,18 @@ class Configuration(Protocol):
         ...
 
     async def patch(self, section: str, patch: object, by: Actor, etag: str | None) -> Applied: ...
+
+    def kept(self) -> tuple[str, Plain]:
+        """For a backup, of one moment: the text without secrets, and the secrets."""
+        ...
+
+    async def restore(self, kept: tuple[str, Plain], by: Actor, change: Restoring) -> Applied:
+        """Together with a change of users, or neither. Raises Refused, and then nothing has changed."""
+        ...
+
+    async def try_restore(self, kept: tuple[str, Plain]) -> Applied:
+        """What `restore` would do to the configuration. Raises Refused."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

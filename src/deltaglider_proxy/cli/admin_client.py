@@ -71,10 +71,22 @@ class AdminClient:
             raise CannotCall(ExitCode.UNAUTHENTICATED, "the server has ended the session")
         return answer
 
-    def _send(self, method: str, path: str, body: object = None) -> httpx2.Response:
+    def upload(self, path: str, body: bytes, content_type: str) -> httpx2.Response:
+        """Raises CannotCall."""
+        answer = self._send("POST", path, content=body, content_type=content_type)
+        if answer.status_code == 401:
+            raise CannotCall(ExitCode.UNAUTHENTICATED, "the server has ended the session")
+        return answer
+
+    def _send(
+        self, method: str, path: str, body: object = None, *, content: bytes | None = None, content_type: str = ""
+    ) -> httpx2.Response:
         headers = {"cookie": self._cookie} if self._cookie else {}
+        if content_type:
+            headers["content-type"] = content_type
         try:
-            return self._http.request(method, f"{self._server}/_/api{path}", json=body, headers=headers)
+            url = f"{self._server}/_/api{path}"
+            return self._http.request(method, url, json=body, content=content, headers=headers)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise CannotCall(ExitCode.REMOTE, f"HTTP: {self._server}: {error}") from error
 

@@ -11,6 +11,7 @@ from deltaglider_proxy.config import search
 from deltaglider_proxy.config.environment import process_environment
 from deltaglider_proxy.config.findings import ErrorKind, Finding
 from deltaglider_proxy.config.load import LintReport, lint
+from deltaglider_proxy.telemetry.clock import SystemClock
 
 
 def run(file: str | None, config: str | None, *, as_json: bool) -> int:
@@ -22,7 +23,7 @@ def run(file: str | None, config: str | None, *, as_json: bool) -> int:
         places = ", ".join(str(place) for place in search.candidates(Path()))
         say(f"error: found no configuration file; looked for {places}; name one: config lint FILE")
         raise typer.Exit(ExitCode.IO)
-    report = lint(path, environ)
+    report = lint(path, environ, SystemClock().now())
     code = ExitCode.OK if report.kind is None else _code(report.kind)
     _explain(path, report)
     if as_json:

@@ -30,6 +30,9 @@ app.add_typer(admission_app, name="admission")
 backend_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at where objects are stored.")
 app.add_typer(backend_app, name="backend")
 
+backup_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Take backups, and bring them back.")
+app.add_typer(backup_app, name="backup")
+
 Config = Annotated[str | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration file.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to FILE instead of stdout.")]
 
@@ -175,13 +178,16 @@ Server = Annotated[str, typer.Option("--server", metavar="URL", help="The runnin
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECS", min=0.1, help="For each request.")]
 
 
+CaBundle = Annotated[str | None, typer.Option("--ca-bundle", metavar="FILE", help="Trust these.")]
+
+
 @config_app.command("apply")
 def config_apply(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML.")],
     server: Server = "http://127.0.0.1:9000",
     timeout: Timeout = 30.0,
-    ca_bundle: Annotated[str | None, typer.Option("--ca-bundle", metavar="FILE", help="Trust these.")] = None,
+    ca_bundle: CaBundle = None,
 ) -> None:
     """Give a running server another configuration; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = applied and kept, 3 =
     I/O error, 4 = parse error, 5 = no answer, or not kept, 6 = refused, 7 = not signed in.
@@ -252,6 +258,70 @@ def backend_check(
     options = context.obj
     assert isinstance(options, Options)
     raise typer.Exit(run(config or options.config, backends or [], buckets or [], as_json=as_json))
+
+
+@backup_app.command("create")
+def backup_create(
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="By default as the server says.")
+    ] = None,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="With DGP_BACKUP_PASSPHRASE, or one that is asked for (age format).")
+    ] = False,
+    iam_only: Annotated[bool, typer.Option("--iam-only", help="Users and what belongs to them, as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    server: Server = "http://127.0.0.1:9000",
+    timeout: Timeout = 300.0,
+    ca_bundle: CaBundle = None,
+) -> None:
+    """Save configuration, users and secrets of a running server; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = saved, 3 =
+    I/O error, 5 = no answer, 6 = refused, 7 = not signed in.
+    """
+    from deltaglider_proxy.cli.backup import create
+
+    without_config(context)
+    raise typer.Exit(create(out, server, timeout, ca_bundle, encrypt=encrypt, iam_only=iam_only, force=force))
+
+
+@backup_app.command("restore")
+def backup_restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup: a zip, an encrypted zip, or JSON of users.")],
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="full, preserve-bootstrap, iam-only or config-only.")
+    ] = "full",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "--dryrun", help="Say what would happen; change nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the server's report as JSON on stdout.")] = False,
+    server: Server = "http://127.0.0.1:9000",
+    timeout: Timeout = 300.0,
+    ca_bundle: CaBundle = None,
+) -> None:
+    """Bring a backup back into a running server, wholly or not at all; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 =
+    restored, 3 = I/O error, 4 = cannot be decrypted, 5 = no answer, 6 = refused, 7 = not signed in.
+    """
+    from deltaglider_proxy.cli.backup import restore
+
+    without_config(context)
+    raise typer.Exit(restore(file, mode, server, timeout, ca_bundle, dry_run=dry_run, as_json=as_json))
+
+
+@backup_app.command("snapshot")
+def backup_snapshot(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; never overwritten.")],
+    config: Config = None,
+) -> None:
+    """Copy the database file of this host while a server works with it. The same bootstrap password opens the copy.
+    Exit: 0 = copied, 1 = cannot be opened, 3 = I/O error, 8 = there is no database.
+    """
+    from deltaglider_proxy.cli.backup_snapshot import run as snapshot
+
+    options = context.obj
+    assert isinstance(options, Options)
+    raise typer.Exit(snapshot(config or options.config, out))
 
 
 @app.command("init")

@@ -22,9 +22,6 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield error(
                 (*keys, "mode"), "this release does not encrypt yet, and would store plain bytes", value=mode.mode
             )
-    if advanced.tls is not None and advanced.tls.enabled:
-        message = "this release does not serve HTTPS yet, and would serve without it"
-        yield error(("advanced", "tls", "enabled"), message, "let a reverse proxy in front serve HTTPS")
     idle: tuple[tuple[Keys, bool], ...] = (
         (("storage", "replication", "rules"), bool(storage.replication.rules)),
         (("storage", "lifecycle", "enabled"), storage.lifecycle.enabled),

@@ -203,6 +203,12 @@ VARIABLES: tuple[Variable, ...] = (
         example="change-me",
         about="The administrator's password for commands that call the admin API; the server never reads it.",
     ),
+    Variable(
+        "DGP_BACKUP_PASSPHRASE",
+        _COMMANDS,
+        example="several words that nobody guesses",
+        about="What `backup create --encrypt` and `backup restore` encrypt with; the server never reads it.",
+    ),
     *_without_effect("DGP_MPU_DELTA_RECONSTRUCT_MAX_BYTES", "DGP_CODEC_STALL_SECS", "DGP_CODEC_ABSOLUTE_SECS"),
     *_without_effect("DGP_REFERENCE_LOCK_TTL_SECS", "DGP_REFERENCE_LOCK_ACQUIRE_TIMEOUT_SECS"),
     *_without_effect("DGP_RELAY_FOREIGN_MIN_AGE_SECS"),

@@ -134,6 +134,18 @@ def load_text(text: str, sources: Sources, running: LoadedConfig | None = None) 
     return replace(loaded, warnings=(*loaded.warnings, *_shadowed(loaded, running)))
 
 
+def data_of(text: str, sources: Sources) -> tuple[dict[str, Any], Mapping[Keys, str]]:
+    """A text as canonical plain values, and which of them are references; nothing is judged but its form.
+
+    Raises ConfigError.
+    """
+    parsed = document.parse(text.encode(errors="surrogatepass"), "the document", Format.YAML, sources.environ)
+    canonical = canonicalise(parsed.data)
+    if found := [*canonical.parse, *canonical.rules]:
+        raise ConfigError(ErrorKind.PARSE, "the document", [_at(finding, parsed) for finding in found])
+    return canonical.data, _moved(parsed.templates, canonical)
+
+
 def _is_old(finding: Finding, loaded: LoadedConfig, running: LoadedConfig) -> bool:
     """Whether a defect is in the running file too; items of lists may have moved."""
     keys = finding.drop or finding.keys
@@ -187,8 +199,10 @@ class LintReport:
     notes: tuple[Finding, ...] = ()
 
 
-def lint(path: Path, environ: Mapping[str, str]) -> LintReport:
-    """Judge the file as it is: the environment resolves references and supplies what may be missing, nothing more."""
+def lint(path: Path, environ: Mapping[str, str], now: float | None = None) -> LintReport:
+    """Judge the file as it is: the environment resolves references and supplies what may be missing, nothing more.
+    `now`, in seconds since the epoch: judge certificates that it names too.
+    """
     environ = present(environ)
     try:
         file = _read(path, environ)
@@ -200,6 +214,11 @@ def lint(path: Path, environ: Mapping[str, str]) -> LintReport:
         for finding in checks.check(file.settings, layered.runtime, complete=False)
         if finding.severity is Severity.ERROR or finding.keys not in layered.overrides
     ]
+    tls = file.settings.advanced.tls
+    if now is not None and tls is not None and tls.enabled:
+        from deltaglider_proxy.config.certificates import check_files  # slow to import, and seldom needed
+
+        findings += [file.placed(finding, {}) for finding in check_files(tls, now)]
     built = build(layered.data, {})
     access = built.access if isinstance(built, Settings) else file.settings.access
     auth = auth_state.classify(access)

@@ -1,4 +1,4 @@
-"""`advanced.tls`: serving HTTPS without a proxy in front."""
+"""`advanced.tls`: serving HTTPS without a proxy in front. What the files hold is judged by `config.certificates`."""
 
 from collections.abc import Iterator
 

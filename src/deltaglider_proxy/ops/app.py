@@ -1,4 +1,5 @@
-"""The endpoints under `/_/` that need no credentials: health, ready, stats, metrics, and a page that names them.
+"""The endpoints under `/_/` that need no credentials: health, ready, stats, metrics, the manual, and a page that names
+them.
 
 A plain ASGI application on narrow protocols, so that it can be asked while everything else is broken. Health does no
 I/O and waits for nothing: an answer means that the process lives, whatever the backend does.
@@ -13,6 +14,8 @@ from urllib.parse import parse_qs
 import orjson
 import structlog
 
+from deltaglider_proxy.ops.documentation import CONTENT_SECURITY_POLICY as MANUAL_POLICY
+from deltaglider_proxy.ops.documentation import PREFIX as MANUAL
 from deltaglider_proxy.ops.front_page import CONTENT_SECURITY_POLICY, front_page
 from deltaglider_proxy.ops.readiness import Backend, ConfigDb, Readiness, Report
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable
@@ -49,6 +52,12 @@ class Lifecycle(Protocol):
         ...
 
 
+class Manual(Protocol):
+    async def __call__(self, name: str) -> bytes | None:
+        """The page with this name, or the first for an empty one; None if there is no such page."""
+        ...
+
+
 class MetricsSource(Protocol):
     async def __call__(self) -> bytes:
         """The text of one scrape."""
@@ -75,6 +84,7 @@ class OpsApp:
         stats: Stats,
         metrics: MetricsSource,
         lifecycle: Lifecycle,
+        manual: Manual,
     ) -> None:
         self._cache = cache
         self._peak_rss_bytes = peak_rss_bytes
@@ -82,8 +92,10 @@ class OpsApp:
         self._stats = stats
         self._metrics = metrics
         self._lifecycle = lifecycle
+        self._manual = manual
         self._routes: dict[str, Callable[[Scope], Awaitable[Response]]] = {
-            "/_": self._redirect,
+            "/_": _redirect_to(PREFIX),
+            MANUAL.rstrip("/"): _redirect_to(MANUAL),
             "/_/": self._front_page,
             "/_/health": self._health,
             "/_/ready": self._ready,
@@ -92,21 +104,23 @@ class OpsApp:
         }
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"])
+        path: str = scope["path"]
+        route = self._manual_page if path.startswith(MANUAL) else self._routes.get(path)
         method = scope["method"]
         if route is None:
             response = _error(HTTPStatus.NOT_FOUND, "there is nothing here; see /_/")
         elif method not in ("GET", "HEAD"):
-            response = _error(
-                HTTPStatus.METHOD_NOT_ALLOWED, f"use GET or HEAD for {scope['path']}", (b"allow", b"GET, HEAD")
-            )
+            response = _error(HTTPStatus.METHOD_NOT_ALLOWED, f"use GET or HEAD for {path}", (b"allow", b"GET, HEAD"))
         else:
             response = await route(scope)
         await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
 
-    async def _redirect(self, _scope: Scope) -> Response:
-        return Response(HTTPStatus.PERMANENT_REDIRECT, _HTML, headers=((b"location", b"/_/"),))
+    async def _manual_page(self, scope: Scope) -> Response:
+        page = await self._manual(scope["path"].removeprefix(MANUAL))
+        if page is None:
+            return _error(HTTPStatus.NOT_FOUND, f"there is no such page; see {MANUAL}")
+        return Response(HTTPStatus.OK, _HTML, page, ((b"content-security-policy", MANUAL_POLICY.encode()),))
 
     async def _front_page(self, scope: Scope) -> Response:
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"), "")
@@ -160,6 +174,13 @@ class OpsApp:
 
     async def _scrape(self, _scope: Scope) -> Response:
         return Response(HTTPStatus.OK, METRICS_TYPE, await self._metrics())
+
+
+def _redirect_to(place: str) -> Callable[[Scope], Awaitable[Response]]:
+    async def redirect(_scope: Scope) -> Response:
+        return Response(HTTPStatus.PERMANENT_REDIRECT, _HTML, headers=((b"location", place.encode()),))
+
+    return redirect
 
 
 def _json(status: int, value: dict[str, str | int | float]) -> Response:

@@ -37,6 +37,7 @@ export AWS_ENDPOINT_URL={endpoint}
 aws s3 mb s3://releases
 aws s3 cp app-1.0.0.tar s3://releases/
 aws s3 ls s3://releases/</pre>
+<p><a href="/_/docs/">The manual</a> tells the rest.</p>
 <h2>Operational endpoints</h2>
 <ul>
 <li><a href="/_/health"><code>/_/health</code></a>: the process answers</li>

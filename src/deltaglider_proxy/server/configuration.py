@@ -11,14 +11,16 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
 from deltaglider_proxy.access.auditor import Actor, Auditor
-from deltaglider_proxy.admin.ports import Applied, Control, Refused
+from deltaglider_proxy.access.declarative.reconcile import CannotReconcile, Plan
+from deltaglider_proxy.admin.last_admin import has_administrator
+from deltaglider_proxy.admin.ports import Applied, Plain, Refused, Restoring
 from deltaglider_proxy.config import load as loading
 from deltaglider_proxy.config import yaml_out
 from deltaglider_proxy.config.access import Access
@@ -26,6 +28,7 @@ from deltaglider_proxy.config.auth_state import OpenAccess, Undecided
 from deltaglider_proxy.config.diff import Difference, diff, summary
 from deltaglider_proxy.config.expand import escape
 from deltaglider_proxy.config.findings import ConfigError, Finding, Keys, Severity, dotted
+from deltaglider_proxy.config.keystore import joined, secrets_of
 from deltaglider_proxy.config.load import LoadedConfig, Sources
 from deltaglider_proxy.config.merge_patch import merge_section
 from deltaglider_proxy.config.persist import CannotPersist, persist
@@ -34,10 +37,14 @@ from deltaglider_proxy.config.preserve import BootstrapHashChanged
 from deltaglider_proxy.config.render import Tier, redacted, render
 from deltaglider_proxy.config.restart import restart_findings
 from deltaglider_proxy.config.settings import Settings
+from deltaglider_proxy.control.audit.record import Outcome
+from deltaglider_proxy.control.errors import ControlError
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.server.announcements import LOOK_SECONDS, Announcements, Topic
-from deltaglider_proxy.server.declared_iam import DeclaredIam
+from deltaglider_proxy.server.control_plane import ControlPlane
+from deltaglider_proxy.server.declared_iam import DeclaredIam, Reconcile, refused
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
+from deltaglider_proxy.server.restore_journal import RestoreJournal, draft_can_be_made
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
@@ -87,7 +94,7 @@ class LiveConfiguration:
         boot: Boot,
         settings: ServerSettings,
         runtime: Runtime,
-        control: Control,
+        control: ControlPlane,
         announcements: Announcements,
         auditor: Auditor,
         clock: Clock,
@@ -225,43 +232,93 @@ class LiveConfiguration:
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
 
-    async def _apply(self, loaded: LoadedConfig, by: Actor, action: str, *, keep: bool = True) -> Applied:
+    def kept(self) -> tuple[str, Plain]:
+        loaded = self._loaded
+        return render(loaded.file_settings, loaded.references, Tier.EXPORT), secrets_of(loaded.settings)
+
+    async def restore(self, kept: tuple[str, Plain], by: Actor, change: Restoring) -> Applied:
+        async with self._exclusive(None):
+            loaded = await self._pool.run(self._load_kept, *kept)
+            try:
+                await self._pool.run(draft_can_be_made, self._path)
+            except CannotPersist as error:
+                raise Refused(422, "cannot_take_effect", str(error)) from error
+            return await self._apply(loaded, by, "import_full_backup", restoring=change)
+
+    async def try_restore(self, kept: tuple[str, Plain]) -> Applied:
+        return await self._tried(await self._pool.run(self._load_kept, *kept))
+
+    def _load_kept(self, text: str, secrets: Plain) -> LoadedConfig:
+        """Raises Refused."""
+        try:
+            return self._load(joined(text, secrets, self._sources, set(self._loaded.overrides)))
+        except ConfigError as error:
+            problems = [str(finding) for finding in error.findings]
+            raise Refused(400, "invalid_configuration", problems[0], problems) from error
+
+    @property
+    def _path(self) -> Path:
+        return self._sources.path or Path.cwd() / _DEFAULT_FILE
+
+    async def _apply(
+        self, loaded: LoadedConfig, by: Actor, action: str, *, keep: bool = True, restoring: Restoring | None = None
+    ) -> Applied:
         """`keep`: write it to the file."""
         settings = self._settings_of(loaded)
         try:
             await self._runtime.prepare(settings, applies=True)
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
-        iam = await self._iam.apply(self._loaded.settings.access, loaded.settings.access, by)
+        reconcile = await self._iam.change(self._loaded.settings.access, loaded.settings.access, by)
         difference = self._difference(loaded)
         text = render(loaded.file_settings, loaded.references, Tier.PERSISTED)
         await self._auditor.administered(by, action, "", details={"diff": difference})
-        revision = await self._remember(by.user, action, text, difference)
+        journal = None
+        if restoring is not None:
+            journal = RestoreJournal(self._control.directory, self._path, text, restoring.new_hash)
+            await self._pool.run(journal.begin)
+        commit = _Commit(by.user, action, text, summary(difference), reconcile, restoring, journal)
+        try:
+            plan, revision = await self._control.write(commit, quiet=not commit.changes_users)
+        except Exception as error:
+            await self._forget(journal)
+            await self._auditor.administered(by, action, "", Outcome.FAILED)
+            if isinstance(error, CannotReconcile):
+                raise refused(str(error)) from error
+            raise
+        warnings = [*await self._iam.done(plan)] if plan is not None else []
         described = self._described(loaded, applied=True)
         await self._switch(loaded, settings)
-        path = self._sources.path or Path.cwd() / _DEFAULT_FILE
-        failure = await self._pool.run(self._leave, text, path if keep else None)
+        failure = await self._pool.run(self._leave, text, self._path if keep else None)
         number = self._announcements.announce(Topic.CONFIG)
         self._acted(number)
-        warnings = [*described.warnings, *iam]
         if behind := await self._announcements.everyone(Topic.CONFIG, number, self._clock):
             warnings.append(f"workers {', '.join(map(str, behind))} do not live by it yet; see the log")
+        if restoring is not None and restoring.new_hash is not None:
+            await self._control.change_bootstrap_hash(restoring.new_hash)
+        if journal is not None and failure is None:
+            await self._pool.run(journal.end)
         return Applied(
             applied=True,
             persisted=failure is None,
             requires_restart=described.requires_restart,
-            warnings=warnings,
+            warnings=[*described.warnings, *warnings],
             diff=difference,
-            path=str(path) if failure is None else None,
+            path=str(self._path) if failure is None else None,
             error=failure,
             revision=revision,
         )
 
-    async def _remember(self, user: str, action: str, text: str, difference: Difference) -> int:
-        def append(unit: Unit) -> int:
-            return unit.config_revisions.append(user, action, text, summary(difference)).id
-
-        return await self._control.write(append, quiet=True)
+    async def _forget(self, journal: RestoreJournal | None) -> None:
+        """Unless the transaction may have been kept after all: then the next start finds that out."""
+        if journal is None:
+            return
+        try:
+            if await self._control.read(journal.is_marked):
+                return
+        except ControlError:
+            return
+        await self._pool.run(journal.end)
 
     def _leave(self, text: str, path: Path | None) -> str | None:
         """For the other workers, and, with a path, for the next start. What went wrong with the latter."""
@@ -433,3 +490,32 @@ def _references_in(value: object, keys: Keys) -> Iterator[tuple[Keys, str]]:
             yield from _references_in(item, (*keys, index))
     elif isinstance(value, str) and value.startswith("${env:") and value.endswith("}") and value.count("}") == 1:
         yield keys, value
+
+
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    """The transaction of a change: users, if it changes them, and its place in the history."""
+
+    user: str
+    action: str
+    text: str = field(repr=False)
+    summary: str
+    reconcile: Reconcile | None
+    restoring: Restoring | None
+    journal: RestoreJournal | None
+
+    @property
+    def changes_users(self) -> bool:
+        return self.reconcile is not None or self.restoring is not None
+
+    def __call__(self, unit: Unit) -> tuple[Plan | None, int]:
+        """Raises CannotReconcile."""
+        had = self.changes_users and has_administrator(unit)
+        if self.restoring is not None:
+            self.restoring.change(unit)
+        if self.journal is not None:
+            self.journal.mark(unit)
+        plan = self.reconcile(unit) if self.reconcile is not None else None
+        if had and not has_administrator(unit):
+            raise CannotReconcile("nobody would be left who may administer everything; declare such a user")
+        return plan, unit.config_revisions.append(self.user, self.action, self.text, self.summary).id

@@ -16,7 +16,7 @@ import structlog
 from deltaglider_proxy.access.accounts import Accounts
 from deltaglider_proxy.access.state import AccessState, Mode, decide_mode
 from deltaglider_proxy.control import bootstrap_hash
-from deltaglider_proxy.control.bootstrap_hash import BootstrapHash
+from deltaglider_proxy.control.bootstrap_hash import BootstrapHash, Source
 from deltaglider_proxy.control.database import Database, Keys, PostgresTarget, SqliteTarget, open_database
 from deltaglider_proxy.control.errors import ControlError, DatabaseUnavailable, Stale, WrongKey
 from deltaglider_proxy.control.unit import Unit
@@ -79,11 +79,17 @@ class ControlPlane:
         self._database: Database | None = None
         assert settings.bootstrap is not None, "the server process has found it out"
         self.bootstrap_hash = settings.bootstrap.value
+        self.bootstrap_configured = settings.bootstrap.source is Source.CONFIGURED
         self.accounts = Accounts.of((), ())
         self.flags: frozenset[str] = frozenset()
         self.revision = 0
         self.iam_version = 0
         """Grows with every change that this worker lives by."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the bootstrap hash is kept, and a restore that is going on."""
+        return self._settings.directory
 
     @property
     def locked(self) -> bool:

@@ -1,11 +1,12 @@
 """Users that the configuration declares: tried with a configuration, made with it, and looked after at start."""
 
+from collections.abc import Callable
+
 import structlog
 
 from deltaglider_proxy.access.auditor import Actor, Auditor
 from deltaglider_proxy.access.declarative.desired import Desired, InvalidIam, desired_of
 from deltaglider_proxy.access.declarative.reconcile import CannotReconcile, Names, Plan, plan, reconcile
-from deltaglider_proxy.admin.last_admin import has_administrator
 from deltaglider_proxy.admin.ports import Control, Refused
 from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.control.database import Database
@@ -15,6 +16,9 @@ from deltaglider_proxy.server.from_config import CannotStart
 _log = structlog.get_logger("deltaglider_proxy.iam")
 
 DECLARATIVE = "declarative"
+
+Reconcile = Callable[[Unit], Plan]
+"""Raises CannotReconcile, and then the transaction must be undone."""
 
 
 class DeclaredIam:
@@ -30,40 +34,24 @@ class DeclaredIam:
         try:
             found = await self._control.read(lambda unit: plan(unit, desired))
         except CannotReconcile as error:
-            raise _refused(str(error)) from error
+            raise refused(str(error)) from error
         if not found:
             return ["declarative IAM preview: no IAM changes (idempotent apply)"]
         return [f"declarative IAM preview: {found.text()}"]
 
-    async def apply(self, before: Access, after: Access, by: Actor) -> list[str]:
-        """In one transaction. Raises Refused, and then nothing has changed."""
+    async def change(self, before: Access, after: Access, by: Actor) -> Reconcile | None:
+        """What makes it so, in a transaction. None: there is nothing to do. Raises Refused."""
+        desired = _wanted(before, after)
         if before.iam_mode != after.iam_mode:
             _log.warning("IAM mode changes", before=before.iam_mode, after=after.iam_mode)
             await self._auditor.administered(by, "iam_mode_change", f"{before.iam_mode} -> {after.iam_mode}")
-        desired = _wanted(before, after)
-        if desired is None:
-            return []
-        found = await make_it_so(self._control, desired, self._auditor)
+        return None if desired is None else lambda unit: reconcile(unit, desired)
+
+    async def done(self, found: Plan) -> list[str]:
+        """After the transaction."""
+        for action, target in _changes(found):
+            await self._auditor.administered(Actor(user=DECLARATIVE), action, target)
         return [f"declarative IAM reconciled: {found.text()}"] if found else []
-
-
-async def make_it_so(control: Control, desired: Desired, auditor: Auditor, user: str = DECLARATIVE) -> Plan:
-    """Raises Refused."""
-
-    def change(unit: Unit) -> Plan:
-        had = has_administrator(unit)
-        found = reconcile(unit, desired)
-        if had and not has_administrator(unit):
-            raise CannotReconcile("nobody would be left who may administer everything; declare such a user")
-        return found
-
-    try:
-        found = await control.write(change)
-    except CannotReconcile as error:
-        raise _refused(str(error)) from error
-    for action, target in _changes(found):
-        await auditor.administered(Actor(user=user), action, target)
-    return found
 
 
 def _changes(found: Plan) -> list[tuple[str, str]]:
@@ -92,13 +80,13 @@ def _wanted(before: Access, after: Access) -> Desired | None:
     try:
         desired = desired_of(after)
     except InvalidIam as error:
-        raise _refused(error.problems[0], error.problems) from error
+        raise refused(error.problems[0], error.problems) from error
     if desired.empty and before.iam_mode != DECLARATIVE:
-        raise _refused("access.iam_mode: declarative without any users or groups would delete all that there are")
+        raise refused("access.iam_mode: declarative without any users or groups would delete all that there are")
     return desired
 
 
-def _refused(message: str, problems: tuple[str, ...] = ()) -> Refused:
+def refused(message: str, problems: tuple[str, ...] = ()) -> Refused:
     return Refused(422, "iam_refused", message, problems)
 
 

@@ -14,32 +14,48 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import structlog
 from granian.constants import Interfaces, Loops
 from granian.server.mp import MPServer
 
+from deltaglider_proxy.access.client_address import ClientAddresses
+from deltaglider_proxy.config import load as loading
 from deltaglider_proxy.config.access import Access
+from deltaglider_proxy.config.advanced import Advanced
+from deltaglider_proxy.config.certificates import Material
+from deltaglider_proxy.config.findings import ConfigError
 from deltaglider_proxy.config.load import LoadedConfig, Sources
+from deltaglider_proxy.config.persist import CannotPersist
 from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.control.bootstrap_hash import Source
 from deltaglider_proxy.control.errors import CannotOpen, WrongKey
 from deltaglider_proxy.crypto.passwords import NotAHash
 from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
+from deltaglider_proxy.server import restore_journal
 from deltaglider_proxy.server.configuration import RELOAD, Boot, forget_applied
+from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.declared_iam import reconcile_at_start
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
+from deltaglider_proxy.server.restore_journal import RestoreJournal
 from deltaglider_proxy.server.services import Services, forget_verdicts
 from deltaglider_proxy.server.settings import BootProbe, ServerSettings
 from deltaglider_proxy.server.storage import claim
+from deltaglider_proxy.server.tls import FILE_NAME, CertificateSource
+from deltaglider_proxy.server.tls_front import Front
+from deltaglider_proxy.server.tls_server import LOOK_SECONDS, TlsServer
 from deltaglider_proxy.server.worker import load
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.logs import Logs
 from deltaglider_proxy.telemetry.pool import Pool
+
+Certificate = tuple[CertificateSource, Material]
+"""Where it comes from, and what is there now."""
 
 _cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
@@ -56,20 +72,40 @@ def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
         for warning in (*loaded.warnings, *settings.log_warnings):
             _log.warning(str(warning))
         _check_port(settings)
+        if (restored := _finish_restore(settings.control)) is not None:
+            sources = replace(sources, path=restored.config_path)
+            loaded = loading.reload(sources)
+            settings = settings_of(loaded, verbose=verbose)
         claimed = claim(settings.storage)
         _prepare(settings)
         settings = _open_control(settings, loaded.settings.access)
         if settings.boot_probe is not BootProbe.OFF:
             _boot(settings)
-        _announce(settings, loaded.path)
-    except (CannotStart, RootUnusable, CannotOpen) as error:
+        certificate = _certificate(loaded.settings.advanced, settings)
+        _announce(settings, loaded.path, certificate)
+    except (CannotStart, RootUnusable, CannotOpen, CannotPersist, ConfigError) as error:
         return _refuse(error)
     finally:
         # Worker processes are forks: no thread of this process may live when they begin.
         logs.stop()
-    code = _serve(settings, Boot(loaded, sources, verbose))
+    code = _serve(settings, Boot(loaded, sources, verbose), certificate)
     del claimed
     return code
+
+
+def _finish_restore(control: ControlSettings) -> RestoreJournal | None:
+    """Before anything else is made of the configuration. Raises CannotOpen, CannotPersist, OSError."""
+    if RestoreJournal.found(control.directory) is None:
+        return None
+    try:
+        found = bootstrap_hash.resolve(control.configured_hash, control.directory)
+        database = control.open(found.value)
+    except (NotAHash, WrongKey):
+        return None  # the database stays locked, and the journal where it is
+    try:
+        return restore_journal.finish(database, control.directory, SystemClock().now())
+    finally:
+        database.close()
 
 
 def _refuse(error: Exception) -> int:
@@ -159,7 +195,21 @@ def _boot(settings: ServerSettings) -> None:
         )
 
 
-def _announce(settings: ServerSettings, path: Path | None) -> None:
+def _certificate(advanced: Advanced, settings: ServerSettings) -> Certificate | None:
+    """None: HTTP is served without TLS. Raises CannotStart."""
+    source = CertificateSource.of(advanced, settings.control.directory)
+    return (source, source.obtain(SystemClock().now())) if source is not None else None
+
+
+def _announce_certificate(source: CertificateSource, found: Material) -> None:
+    _log.info("HTTPS is served", certificate=str(source.paths()[0]), fingerprint=found.fingerprint)
+    if source.cert_path is None:
+        _log.warning("the certificate is self-signed: clients trust it only if they are told to", file=FILE_NAME)
+    if (remark := found.expiry_remark(SystemClock().now())) is not None:
+        _log.warning(remark, file=str(source.paths()[0]))
+
+
+def _announce(settings: ServerSettings, path: Path | None, certificate: Certificate | None) -> None:
     engine = settings.engine
     _log.info(
         "starting",
@@ -171,10 +221,11 @@ def _announce(settings: ServerSettings, path: Path | None) -> None:
         max_delta_ratio=engine.max_delta_ratio,
         authentication="signature version 4" if settings.key_pair is not None else "none",
     )
+    if certificate is not None:
+        _announce_certificate(*certificate)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    _log.info(
-        "point S3 clients here", endpoint=f"http://{host}:{settings.port}", page=f"http://{host}:{settings.port}/_/"
-    )
+    endpoint = f"{'http' if certificate is None else 'https'}://{host}:{settings.port}"
+    _log.info("point S3 clients here", endpoint=endpoint, page=f"{endpoint}/_/")
     if path is not None and settings.key_pair is not None:
         _log.info("the key pair is in the configuration file", path=str(path.absolute()))
     for notice in startup_notices(settings.cache_mb, settings.metadata_cache_mb):
@@ -189,28 +240,38 @@ def _announce(settings: ServerSettings, path: Path | None) -> None:
             _log.warning(line)
 
 
-def _serve(settings: ServerSettings, boot: Boot) -> int:
-    server = MPServer(
-        "deltaglider_proxy",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        workers=settings.workers,
-        loop=Loops.uvloop,
-        websockets=False,
-        log_enabled=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=max(1, round(settings.shutdown_grace)),
-        backlog=1024,
-        backpressure=max(settings.s3.max_concurrent_requests, 1),
-    )
+def _load(settings: ServerSettings, boot: Boot, tls: bool, _target: str = "", *, ready: int | None = None) -> Front:
+    """What the HTTP server calls in each of its worker processes."""
+    addresses = ClientAddresses(trust_headers=settings.trust_proxy_headers, proxies=settings.trusted_proxies)
+    return Front(load(settings, boot), addresses, tls=tls, ready=ready)
+
+
+def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None) -> int:
+    options: dict[str, Any] = {
+        "address": settings.host,
+        "port": settings.port,
+        "interface": Interfaces.ASGI,
+        "workers": settings.workers,
+        "loop": Loops.uvloop,
+        "websockets": False,
+        "log_enabled": False,
+        "respawn_failed_workers": True,
+        "workers_kill_timeout": max(1, round(settings.shutdown_grace)),
+        "backlog": 1024,
+        "backpressure": max(settings.s3.max_concurrent_requests, 1),
+    }
+    server: MPServer
+    if certificate is None:
+        server = MPServer("deltaglider_proxy", **options)
+    else:
+        server = TlsServer(settings, *certificate, SystemClock(), **options)
     stopping = _Stopping(server, settings)
     server.on_startup(stopping.install)
     # A new worker would have these handlers until it sets its own: told to stop in that moment, it would do nothing
     # and hold up the end until it is killed.
     os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_end_on_signals)
     try:
-        server.serve(target_loader=functools.partial(load, settings, boot))
+        server.serve(target_loader=functools.partial(_load, settings, boot, certificate is not None))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if code:
@@ -247,8 +308,10 @@ class _Stopping:
     def install(self) -> None:
         for number in _ENDING:
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGALRM, self._drained)
+        signal.signal(signal.SIGALRM, self._rung)
         signal.signal(signal.SIGHUP, self._reload)
+        if isinstance(self._server, TlsServer):
+            signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
@@ -259,9 +322,18 @@ class _Stopping:
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
-        """The workers look whether this has grown; one of them reads the file again."""
+        """The workers look whether this has changed; one of them reads the file again."""
         del number, frame
         (self._settings.run_dir / RELOAD).write_bytes(os.urandom(8))
+        if isinstance(self._server, TlsServer):
+            self._server.look(asked=True)
+
+    def _rung(self, number: int, frame: FrameType | None) -> None:
+        """One alarm for both: once the drain has begun, nobody looks at certificates any more."""
+        if self._asked:
+            self._drained(number, frame)
+        elif isinstance(self._server, TlsServer):
+            self._server.look()
 
     def _drained(self, number: int, frame: FrameType | None) -> None:
         DrainFlag(self._settings.run_dir).end()

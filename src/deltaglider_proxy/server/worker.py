@@ -31,6 +31,7 @@ from deltaglider_proxy.engine import errors as engine_errors
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.ops.app import PREFIX, OpsApp
 from deltaglider_proxy.ops.cache_monitor import CacheSample, watch
+from deltaglider_proxy.ops.documentation import Documentation
 from deltaglider_proxy.ops.readiness import ConfigDb, Readiness
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable, Totals
 from deltaglider_proxy.s3.admission import resolve_request
@@ -145,6 +146,7 @@ class _Running:
         self._claims: dict[Path, FilesystemBackend] = {}
         self._background = Background()
         self._gauge = CacheGauge(settings.engine.cache_bytes)
+        self._manual = Documentation.shipped()
         self._drain = DrainFlag(settings.run_dir)
         self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
         self._failures = FailureLimit(settings.run_dir / "failures", settings.failure_limits)
@@ -169,6 +171,7 @@ class _Running:
             stats=Stats(self._totals, self._clock),
             metrics=self._scrape,
             lifecycle=self._drain,
+            manual=self._manual_page,
         )
         self._housekeeping = Housekeeping(
             self._engine, self._metrics, self._clock, settings.sweep_interval, settings.gc_interval
@@ -177,6 +180,9 @@ class _Running:
         self._addresses = addresses
         self._boot = boot
         self._audit: AuditLog | None = None
+
+    async def _manual_page(self, name: str) -> bytes | None:
+        return await self._pool.run(self._manual.page, name)
 
     def _engine(self) -> Engine:
         return self._plane.engine

@@ -334,7 +334,6 @@ def test_a_file_that_says_nothing_about_access_is_warned_about(tmp_path: Path) -
     "text",
     [
         f"storage: {{backend_encryption: {{mode: aes256-gcm-proxy, key: '{'a' * 64}'}}}}",
-        "advanced: {tls: {enabled: true}}",
     ],
 )
 def test_protection_that_this_release_lacks_is_refused_and_not_ignored(tmp_path: Path, text: str) -> None:

@@ -33,6 +33,9 @@ class World:
             raise StatsUnavailable("/data/secret-place.db: disk I/O error")
         return Totals(2, 1000, 250)
 
+    async def page(self, name: str) -> bytes | None:
+        return {"": b"<p>first", "how-to/a": b"<p>a"}.get(name)
+
     async def scrape(self) -> bytes:
         return b"up 1\n"
 
@@ -59,6 +62,7 @@ async def ask(
         stats=Stats(world.totals, ManualClock()),
         metrics=world.scrape,
         lifecycle=world,
+        manual=world.page,
     )
     scope = {
         "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "https",
@@ -198,3 +202,16 @@ async def test_every_answer_is_guarded_and_says_nothing_about_the_server(path: s
     assert answer.headers["x-frame-options"] == "DENY"
     assert "server" not in answer.headers
     assert not re.search(r"\b0\.\d+\.\d+\b", answer.body.decode().replace("app-1.0.0", ""))
+
+
+async def test_the_manual_is_shown_to_everyone() -> None:
+    first, page, none = [await ask(World(), path) for path in ("/_/docs/", "/_/docs/how-to/a", "/_/docs/../app")]
+    assert (first.status, first.body) == (200, b"<p>first")
+    assert (page.status, page.body) == (200, b"<p>a")
+    assert "style-src 'sha256-" in page.headers["content-security-policy"]
+    assert (none.status, none.json) == (404, {"error": "there is no such page; see /_/docs/"})
+
+
+async def test_the_manual_is_found_without_its_last_slash() -> None:
+    answer = await ask(World(), "/_/docs")
+    assert (answer.status, answer.headers["location"]) == (308, "/_/docs/")

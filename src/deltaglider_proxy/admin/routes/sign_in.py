@@ -13,6 +13,8 @@ from deltaglider_proxy.admin.guard import (
     context_of,
     cookie_name,
     hash_token,
+    is_secure,
+    keeps_to_https,
     throttle,
 )
 from deltaglider_proxy.admin.ports import AdminServices
@@ -69,7 +71,7 @@ async def login_as(request: Request, response: Response, services: Services, vis
     account = await account_of(services, visitor, attempt, pair, "login_as")
     actor = as_actor(visitor, account.user.name, "iam")
     rules = account.identity(pair.access_key_id).rules
-    if not rules.is_admin(context_of(services, actor, request.url.scheme == "https")):
+    if not rules.is_admin(context_of(services, actor, is_secure(request))):
         await services.auditor.sign_in(actor, "login_as_denied", pair.access_key_id, Outcome.DENIED)
         raise ApiError(403, "admin_required", "only administrators may sign in here")
     await services.auditor.sign_in(actor, "login_as", pair.access_key_id, Outcome.OK)
@@ -136,7 +138,7 @@ async def open_browser_connect(
 
 
 @router.post("/logout")
-async def logout(response: Response, services: Services, caller: LiveSession) -> Ok:
+async def logout(request: Request, response: Response, services: Services, caller: LiveSession) -> Ok:
     session = _session_of(caller.session)
 
     def end(unit: Unit) -> None:
@@ -144,7 +146,7 @@ async def logout(response: Response, services: Services, caller: LiveSession) ->
 
     await services.control.write(end, quiet=True)
     await services.auditor.sign_in(caller.actor, "logout", session.identity, Outcome.OK)
-    _set_cookie(response, services, "", 0)
+    _set_cookie(request, response, services, "", 0)
     return Ok()
 
 
@@ -221,7 +223,7 @@ async def _begin(
 ) -> None:
     """A new session in place of the one that the browser had: nobody can plant theirs."""
     token = secrets.token_hex(32)
-    before = request.cookies.get(cookie_name(services))
+    before = request.cookies.get(cookie_name(request, services))
     seconds = services.settings.session_seconds
     ip = str(actor.address) if actor.address is not None else None
 
@@ -233,16 +235,16 @@ async def _begin(
         unit.sessions.create(hash_token(token), kind, auth, identity, user_id, ip, seconds, s3)
 
     await services.control.write(begin, quiet=True)
-    _set_cookie(response, services, token, int(seconds))
+    _set_cookie(request, response, services, token, int(seconds))
 
 
-def _set_cookie(response: Response, services: AdminServices, value: str, seconds: int) -> None:
+def _set_cookie(request: Request, response: Response, services: AdminServices, value: str, seconds: int) -> None:
     response.set_cookie(
-        cookie_name(services),
+        cookie_name(request, services),
         value,
         max_age=seconds,
         path="/",
-        secure=services.settings.secure_cookies,
+        secure=keeps_to_https(request, services),
         httponly=True,
         samesite="strict",
     )

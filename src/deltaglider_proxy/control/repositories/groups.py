@@ -33,7 +33,9 @@ class Groups:
         number = self._connection.execute(select(groups.c.id).where(groups.c.name == name)).scalar_one_or_none()
         return self.get(number) if number is not None else None
 
-    def create(self, name: str, description: str = "", rules: Iterable[Permission] = ()) -> Group:
+    def create(
+        self, name: str, description: str = "", rules: Iterable[Permission] = (), created_at: float | None = None
+    ) -> Group:
         """Raises AlreadyExists."""
         self._refuse_name(name)
         number = self._connection.execute(
@@ -41,7 +43,7 @@ class Groups:
             .values(
                 name=name,
                 description=description,
-                created_at=self._now,
+                created_at=self._now if created_at is None else created_at,
                 permissions=permissions.dump(rules),
                 revision=self._revisions.take(),
             )
@@ -100,6 +102,12 @@ class Groups:
         self._connection.execute(delete(group_members).where(group_members.c.group_id == group_id))
         for user_id in sorted(set(user_ids)):
             self.add_member(group_id, user_id)
+
+    def given_by_rules(self) -> set[tuple[int, int]]:
+        """Memberships that mapping rules gave, as group and user."""
+        query = select(group_members.c.group_id, group_members.c.user_id)
+        mapped = query.where(group_members.c.source == str(MembershipSource.MAPPING))
+        return {(group_id, user_id) for group_id, user_id in self._connection.execute(mapped)}
 
     def _touch(self, group_id: int, **values: object) -> None:
         statement = update(groups).where(groups.c.id == group_id).values(revision=self._revisions.take(), **values)

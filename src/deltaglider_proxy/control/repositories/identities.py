@@ -66,6 +66,22 @@ class Identities:
         assert found is not None
         return found
 
+    def restore(self, identity: ExternalIdentity) -> None:
+        """As it was; its own number is of no meaning here."""
+        self._connection.execute(
+            insert(external_identities).values(
+                user_id=identity.user_id,
+                provider_id=identity.provider_id,
+                external_sub=identity.external_sub,
+                email=identity.email,
+                display_name=identity.display_name,
+                last_login=identity.last_login,
+                raw_claims=orjson.dumps(identity.raw_claims).decode(),
+                created_at=identity.created_at,
+                email_verified=identity.email_verified,
+            )
+        )
+
 
 def _identity(row: Row[tuple[object, ...]]) -> ExternalIdentity:
     return ExternalIdentity(

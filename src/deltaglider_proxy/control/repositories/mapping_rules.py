@@ -37,6 +37,7 @@ class MappingRules:
         match_field: str,
         match_value: str,
         group_id: int,
+        created_at: float | None = None,
     ) -> MappingRule:
         """Raises NotFound for a provider or group that is not there."""
         self._refuse_dangling(provider_id, group_id)
@@ -49,7 +50,7 @@ class MappingRules:
                 match_field=match_field,
                 match_value=match_value,
                 group_id=group_id,
-                created_at=self._now,
+                created_at=self._now if created_at is None else created_at,
             )
             .returning(mapping_rules.c.id)
         ).scalar_one()

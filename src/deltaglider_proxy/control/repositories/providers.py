@@ -52,8 +52,10 @@ class Providers:
         issuer_url: str | None = None,
         scopes: str = "openid email profile",
         extra_config: Mapping[str, object] | None = None,
+        created_at: float | None = None,
+        updated_at: float | None = None,
     ) -> AuthProvider:
-        """Raises AlreadyExists."""
+        """Times are now, unless they are given. Raises AlreadyExists."""
         self._refuse_name(name)
         number = self._connection.execute(
             insert(auth_providers)
@@ -67,8 +69,8 @@ class Providers:
                 issuer_url=issuer_url,
                 scopes=scopes,
                 extra_config=orjson.dumps(extra_config or {}).decode(),
-                created_at=self._now,
-                updated_at=self._now,
+                created_at=self._now if created_at is None else created_at,
+                updated_at=self._now if updated_at is None else updated_at,
             )
             .returning(auth_providers.c.id)
         ).scalar_one()

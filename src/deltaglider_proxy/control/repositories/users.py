@@ -22,6 +22,9 @@ class NewKey:
     access_key_id: str
     secret: str = field(repr=False)
     expires_at: float | None = None
+    enabled: bool = True
+    created_at: float | None = None
+    """None: now."""
 
 
 class Users:
@@ -61,6 +64,7 @@ class Users:
         enabled: bool = True,
         auth_source: AuthSource = AuthSource.LOCAL,
         rules: Iterable[Permission] = (),
+        created_at: float | None = None,
     ) -> User:
         """Raises AlreadyExists."""
         self._refuse_name(name)
@@ -71,7 +75,7 @@ class Users:
                 name=name,
                 enabled=enabled,
                 auth_source=str(auth_source),
-                created_at=self._now,
+                created_at=self._now if created_at is None else created_at,
                 permissions=permissions.dump(rules),
                 revision=self._revisions.take(),
             )
@@ -184,8 +188,8 @@ class Users:
                 access_key_id=key.access_key_id,
                 user_id=user_id,
                 sealed_secret=self._sealer.seal(key.secret, _place(key.access_key_id, user_id)),
-                created_at=self._now,
-                enabled=True,
+                created_at=self._now if key.created_at is None else key.created_at,
+                enabled=key.enabled,
                 expires_at=key.expires_at,
             )
         )

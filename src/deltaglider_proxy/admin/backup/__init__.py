@@ -1,0 +1,1 @@
+"""Full backups: the archive, and what restoring one does."""
