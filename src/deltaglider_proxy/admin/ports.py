@@ -175,6 +175,25 @@ class ResolveRequest(Protocol):
         ...
 
 
+class Sharing(Protocol):
+    """Users that several nodes share through a bucket."""
+
+    async def pull(self) -> bool:
+        """Take what other nodes have changed; whether they have. Raises SharingFailed."""
+        ...
+
+    async def give(self) -> bool:
+        """Let other nodes have what was changed here; whether they can by now."""
+        ...
+
+    poll: float
+    """Seconds until all have looked."""
+
+
+class SharingFailed(Exception):
+    """Says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdminServices:
     settings: AdminSettings
@@ -193,6 +212,7 @@ class AdminServices:
     try_hash: Callable[[str], Awaitable[bool]]
     """Whether a bootstrap hash opens the database."""
     resolve_request: ResolveRequest
+    sharing: Sharing | None
     logs: LogRing
     draining: Callable[[], bool]
     """The server has been told to stop: what has no end must end now."""

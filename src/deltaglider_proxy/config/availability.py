@@ -26,7 +26,6 @@ def check(settings: Settings) -> Iterator[Finding]:
         (("storage", "replication", "rules"), bool(storage.replication.rules)),
         (("storage", "lifecycle", "enabled"), storage.lifecycle.enabled),
         (("advanced", "event_delivery", "enabled"), bool(advanced.event_delivery and advanced.event_delivery.enabled)),
-        (("advanced", "config_sync_bucket"), bool(advanced.config_sync_bucket)),
     )
     for keys, used in idle:
         if used:

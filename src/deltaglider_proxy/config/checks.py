@@ -20,6 +20,7 @@ def check(settings: Settings, runtime: RuntimeSettings, *, complete: bool) -> li
         *availability.check(settings),
         *_check_directories(settings, runtime),
         *_check_sync_bucket(settings),
+        *_check_sync(settings),
         *_advise(settings, runtime),
     ]
     order = {severity: place for place, severity in enumerate(("error", "warning", "info"))}
@@ -51,6 +52,22 @@ def _check_sync_bucket(settings: Settings) -> Iterator[Finding]:
             yield error(
                 ("storage", "buckets", name), message, "use a bucket of its own for advanced.config_sync_bucket"
             )
+
+
+def _check_sync(settings: Settings) -> Iterator[Finding]:
+    advanced, storage = settings.advanced, settings.storage
+    keys: Keys = ("advanced", "config_sync_bucket")
+    bucket = advanced.config_sync_bucket
+    if bucket is None:
+        return
+    if advanced.database_url is not None:
+        message = "instances with one PostgreSQL database share everything already"
+        yield error(keys, message, "leave out config_sync_bucket, or database_url", value=bucket)
+    named = {backend.name: backend for backend in storage.backends}
+    default = named.get(storage.default_backend or next(iter(named), ""), storage.backend)
+    if isinstance(default, FilesystemBackend):
+        message = "nothing is shared: the default backend is a local directory, and the bucket must be on an S3 service"
+        yield warning(keys, message, "make an S3 service the default backend, or use advanced.database_url")
 
 
 def _advise(settings: Settings, runtime: RuntimeSettings) -> Iterator[Finding]:

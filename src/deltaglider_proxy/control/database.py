@@ -49,6 +49,8 @@ class Keys:
 class SqliteTarget:
     path: Path
     keys: Keys
+    shared: bool = False
+    """Other nodes have files of their own, and what is in them comes together: nobody may count ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,19 @@ class Database:
     def target(self) -> Target:
         return self._target
 
+    @property
+    def _scatters(self) -> bool:
+        return isinstance(self._target, SqliteTarget) and self._target.shared
+
     def close(self) -> None:
         self._engine.dispose()
+
+    def shrink(self) -> None:
+        """Leave nothing in the file of what was deleted."""
+        with self._engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("vacuum")
 
     @contextmanager
     def read(self, now: float = 0.0) -> Iterator[Unit]:
@@ -123,7 +136,7 @@ class Database:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 self._refuse_stale()
-                yield Unit(connection, self.sealer, now)
+                yield Unit(connection, self.sealer, now, scattered_ids=self._scatters)
 
     @contextmanager
     def write(self, now: float) -> Iterator[Unit]:
@@ -135,7 +148,7 @@ class Database:
             with connection.begin():
                 self._serialise(connection)
                 self._refuse_stale()
-                yield Unit(connection, self.sealer, now)
+                yield Unit(connection, self.sealer, now, scattered_ids=self._scatters)
 
     def is_stale(self) -> bool:
         """Whether another process has replaced the file since it was opened."""

@@ -9,6 +9,7 @@ from deltaglider_proxy.control.repositories.config_revisions import ConfigRevisi
 from deltaglider_proxy.control.repositories.groups import Groups
 from deltaglider_proxy.control.repositories.identities import Identities
 from deltaglider_proxy.control.repositories.mapping_rules import MappingRules
+from deltaglider_proxy.control.repositories.numbers import Numbers
 from deltaglider_proxy.control.repositories.providers import Providers
 from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.repositories.sessions import Revocations, Sessions
@@ -19,9 +20,10 @@ from deltaglider_proxy.crypto.sealing import Sealer
 
 
 class Unit:
-    def __init__(self, connection: Connection, sealer: Sealer, now: float) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer, now: float, *, scattered_ids: bool = False) -> None:
         self.connection = connection
-        self._sealer = sealer
+        self.sealer = sealer
+        self._numbers = Numbers(scattered=scattered_ids)
         self._now = now
 
     @cached_property
@@ -30,31 +32,31 @@ class Unit:
 
     @cached_property
     def users(self) -> Users:
-        return Users(self.connection, self._sealer, self.revisions, self._now)
+        return Users(self.connection, self.sealer, self.revisions, self._numbers, self._now)
 
     @cached_property
     def groups(self) -> Groups:
-        return Groups(self.connection, self.revisions, self._now)
+        return Groups(self.connection, self.revisions, self._numbers, self._now)
 
     @cached_property
     def providers(self) -> Providers:
-        return Providers(self.connection, self._sealer, self.revisions, self._now)
+        return Providers(self.connection, self.sealer, self.revisions, self._numbers, self._now)
 
     @cached_property
     def rules(self) -> MappingRules:
-        return MappingRules(self.connection, self.revisions, self._now)
+        return MappingRules(self.connection, self.revisions, self._numbers, self._now)
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.connection, self._now)
+        return Identities(self.connection, self.revisions, self._now)
 
     @cached_property
     def sessions(self) -> Sessions:
-        return Sessions(self.connection, self._sealer, self._now)
+        return Sessions(self.connection, self.sealer, self._now)
 
     @cached_property
     def revocations(self) -> Revocations:
-        return Revocations(self.connection)
+        return Revocations(self.connection, self.revisions)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -62,11 +64,11 @@ class Unit:
 
     @cached_property
     def config_revisions(self) -> ConfigRevisions:
-        return ConfigRevisions(self.connection, self._sealer, self._now)
+        return ConfigRevisions(self.connection, self.sealer, self._now)
 
     @cached_property
     def state(self) -> State:
         return State(self.connection)
 
     def changes_since(self, revision: int) -> Changes:
-        return changes_since(self.connection, self._sealer, revision)
+        return changes_since(self.connection, self.sealer, revision)

@@ -21,6 +21,10 @@ class BucketExists(EngineError):
     pass
 
 
+class NameTaken(EngineError):
+    """The name of a bucket that clients can never have."""
+
+
 class BucketNotEmpty(EngineError):
     """`key` names an object in it; `uploads` counts open multipart uploads."""
 

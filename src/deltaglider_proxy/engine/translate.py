@@ -20,6 +20,8 @@ def translate(error: storage.StorageError) -> errors.EngineError:
             return errors.NoSuchKey(str(error))
         case storage.BucketExists():
             return errors.BucketExists(str(error))
+        case storage.NameTaken():
+            return errors.NameTaken(str(error))
         case storage.BucketNotEmpty():
             return errors.BucketNotEmpty(error.key)
         case storage.ConditionFailed():

@@ -48,6 +48,8 @@ def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
             return S3Error(Code.NoSuchUpload)
         case engine.BucketExists():
             return S3Error(Code.BucketAlreadyOwnedByYou, fields={"BucketName": bucket})
+        case engine.NameTaken():
+            return S3Error(Code.BucketAlreadyExists, fields={"BucketName": bucket})
         case engine.BucketNotEmpty():
             left = f"The bucket you tried to delete is not empty: it holds {error.key!r}"
             more = f" and {error.uploads} open multipart uploads." if error.uploads else "."

@@ -43,6 +43,8 @@ class ControlSettings:
     key_file: bytes = field(default=b"", repr=False)
     directory: Path = Path()
     """Where the bootstrap hash is kept."""
+    shared: bool = False
+    """Nodes with a database each exchange what is in them."""
 
     def keys(self, hashed: str) -> Keys:
         return Keys(hashed, self.key_file)
@@ -51,7 +53,7 @@ class ControlSettings:
         """Raises CannotOpen."""
         if self.url is not None:
             return open_database(PostgresTarget(self.url, self.keys(hashed)))
-        return open_database(SqliteTarget(self.path, self.keys(hashed)))
+        return open_database(SqliteTarget(self.path, self.keys(hashed), self.shared))
 
 
 class Locked(ControlError):
@@ -90,6 +92,11 @@ class ControlPlane:
     def directory(self) -> Path:
         """Where the bootstrap hash is kept, and a restore that is going on."""
         return self._settings.directory
+
+    @property
+    def path(self) -> Path:
+        """Of the database, if it is a file."""
+        return self._settings.path
 
     @property
     def locked(self) -> bool:
@@ -226,6 +233,10 @@ class ControlPlane:
             await self.announce()
         return result
 
+    async def on_database(self, work: Callable[[Database], R]) -> R:
+        """Raises ControlError."""
+        return await self._pool.run(lambda: self._with_database(work))
+
     async def opens_with(self, hashed: str) -> bool:
         """Whether this bootstrap hash opens the database; changes nothing."""
 
@@ -255,7 +266,7 @@ class ControlPlane:
             old.close()
 
         await self._pool.run(change)
-        await self.announce()
+        await self.write(lambda unit: unit.revisions.take())  # nodes that share it need it under the new hash
 
     async def close(self) -> None:
         if self._database is not None:

@@ -24,6 +24,7 @@ from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.settings import AuditSettings, BootProbe, KeyPair, ServerSettings
 from deltaglider_proxy.server.storage import Directory, Service, StorageSettings
+from deltaglider_proxy.server.sync_bucket import SyncSettings
 from deltaglider_proxy.storage.backends.s3.settings import KeyPair as ServiceKeyPair
 from deltaglider_proxy.storage.backends.s3.settings import S3Settings as ServiceSettings
 from deltaglider_proxy.storage.backends.s3.settings import endpoint_of
@@ -49,6 +50,7 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     run_dir = cache_dir / "run"
     storage = _storage(loaded, run_dir)
     _check_apart(storage, (cache_dir, spool_dir))
+    sync = _sync(loaded, storage)
     pair = _key_pair(loaded)
     sources = loaded.log_sources
     resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
@@ -60,7 +62,8 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         boot_probe=BootProbe(runtime.boot_backend_probe),
         key_pair=pair,
         access=access_of(loaded, pair),
-        control=_control(loaded),
+        control=_control(loaded, shared=sync is not None),
+        sync=sync,
         audit=AuditSettings(
             directory=Path(advanced.audit_dir).absolute() / _file_name(runtime.node_id or "local"),
             max_bytes=advanced.audit_max_mb * _MIB,
@@ -119,7 +122,16 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     )
 
 
-def _control(loaded: LoadedConfig) -> ControlSettings:
+def _sync(loaded: LoadedConfig, storage: StorageSettings) -> SyncSettings | None:
+    advanced = loaded.settings.advanced
+    service = next(backend for backend in storage.backends if backend.name == storage.default)
+    if advanced.config_sync_bucket is None or not isinstance(service, Service):
+        return None  # the checks of the configuration say so
+    poll = float(loaded.runtime.config_sync_poll_secs)
+    return SyncSettings(service, advanced.config_sync_bucket, advanced.config_sync_object_key, poll)
+
+
+def _control(loaded: LoadedConfig, *, shared: bool) -> ControlSettings:
     """Raises CannotStart."""
     advanced = loaded.settings.advanced
     key_file = b""
@@ -138,6 +150,7 @@ def _control(loaded: LoadedConfig) -> ControlSettings:
         url=advanced.database_url.reveal() if advanced.database_url is not None else None,
         key_file=key_file,
         directory=Path.cwd(),
+        shared=shared,
     )
 
 
@@ -169,7 +182,9 @@ def _storage(loaded: LoadedConfig, run_dir: Path) -> StorageSettings:
         for bucket, policy in section.buckets.items()
         if isinstance(named[policy.backend or default], FilesystemBackend)
     )
-    return StorageSettings(backends, default, routes, made)
+    sync = loaded.settings.advanced.config_sync_bucket
+    reserved = frozenset({Route(default, sync)} if sync is not None else ())
+    return StorageSettings(backends, default, routes, made, reserved)
 
 
 def _backend(name: str, backend: FilesystemBackend | S3Backend, run_dir: Path, *, fsync: bool) -> Directory | Service:

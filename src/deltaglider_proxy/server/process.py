@@ -30,11 +30,14 @@ from deltaglider_proxy.config.load import LoadedConfig, Sources
 from deltaglider_proxy.config.persist import CannotPersist
 from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.control.bootstrap_hash import Source
+from deltaglider_proxy.control.database import Database
 from deltaglider_proxy.control.errors import CannotOpen, WrongKey
 from deltaglider_proxy.crypto.passwords import NotAHash
 from deltaglider_proxy.engine import quota
 from deltaglider_proxy.ops.cache_monitor import startup_notices
 from deltaglider_proxy.server import restore_journal
+from deltaglider_proxy.server.config_sync import CannotShare, SyncFailed, forget_probe
+from deltaglider_proxy.server.config_sync_boot import synchronise
 from deltaglider_proxy.server.configuration import RELOAD, Boot, forget_applied
 from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.declared_iam import reconcile_at_start
@@ -44,6 +47,7 @@ from deltaglider_proxy.server.restore_journal import RestoreJournal
 from deltaglider_proxy.server.services import Services, forget_verdicts
 from deltaglider_proxy.server.settings import BootProbe, ServerSettings
 from deltaglider_proxy.server.storage import claim
+from deltaglider_proxy.server.sync_bucket import SyncSettings
 from deltaglider_proxy.server.tls import FILE_NAME, CertificateSource
 from deltaglider_proxy.server.tls_front import Front
 from deltaglider_proxy.server.tls_server import LOOK_SECONDS, TlsServer
@@ -133,6 +137,7 @@ def _prepare(settings: ServerSettings) -> None:
     quota.forget(settings.engine.cache_dir)
     forget_applied(settings.run_dir)
     forget_verdicts(settings.run_dir, settings.storage.services)
+    forget_probe(settings.run_dir)
     worker_slots.prepare(settings.run_dir, SystemClock().now())
     DrainFlag(settings.run_dir).lower()
 
@@ -168,10 +173,27 @@ def _open_control(settings: ServerSettings, access: Access) -> ServerSettings:
         _log.error("the database is locked", reason=str(error))
     else:
         try:
+            if settings.sync is not None:
+                _sync(settings, settings.sync, database)
             reconcile_at_start(database, access, SystemClock().now())
         finally:
             database.close()
     return replace(settings, control=resolved)
+
+
+def _sync(settings: ServerSettings, sync: SyncSettings, database: Database) -> None:
+    """Take what other nodes have changed before anyone is served. Raises CannotStart."""
+    try:
+        asyncio.run(synchronise(sync, database, settings.control.path, settings.run_dir))
+    except CannotShare as error:
+        raise CannotStart(f"advanced.config_sync_bucket: {error}") from error
+    except SyncFailed as error:
+        if settings.boot_probe is BootProbe.ENFORCE:
+            raise CannotStart(
+                f"advanced.config_sync_bucket: {error}; set DGP_BOOT_BACKEND_PROBE=warn to start with the users that "
+                "this instance knows"
+            ) from error
+        _log.warning("[config-sync] failed; it is tried again", reason=str(error))
 
 
 def _boot(settings: ServerSettings) -> None:

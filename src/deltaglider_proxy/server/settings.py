@@ -13,6 +13,7 @@ from deltaglider_proxy.ops.readiness import ReadySettings
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.storage import StorageSettings
+from deltaglider_proxy.server.sync_bucket import SyncSettings
 from deltaglider_proxy.telemetry.log_filter import LogFilter
 from deltaglider_proxy.telemetry.logs import LogFormat
 
@@ -53,6 +54,8 @@ class ServerSettings:
     access: AccessState
     """As the configuration alone says; users of the database come over it."""
     control: ControlSettings
+    sync: SyncSettings | None
+    """None: this node shares its users with no other through a bucket."""
     audit: AuditSettings
     admin: AdminSettings
     engine: EngineSettings

@@ -48,6 +48,8 @@ class StorageSettings:
     routes: Mapping[str, Route] = field(default_factory=dict)
     declared: tuple[str, ...] = ()
     """Buckets that are made at start where they are missing."""
+    reserved: frozenset[Route] = frozenset()
+    """What clients never see, under no name."""
 
     @property
     def type(self) -> str:
@@ -95,4 +97,4 @@ def open_all(settings: StorageSettings, services: Mapping[str, Backend], pool: P
     directories: dict[str, Backend] = {
         directory.name: directory.open(pool, clock) for directory in settings.directories
     }
-    return RoutedBackend({**directories, **services}, settings.default, settings.routes)
+    return RoutedBackend({**directories, **services}, settings.default, settings.routes, reserved=settings.reserved)

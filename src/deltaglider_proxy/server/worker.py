@@ -41,6 +41,7 @@ from deltaglider_proxy.s3.observe import Observer
 from deltaglider_proxy.s3.protocol.errors import S3Error
 from deltaglider_proxy.server.announcements import Announcements
 from deltaglider_proxy.server.backend_probes import BackendProbes
+from deltaglider_proxy.server.config_sync import ConfigSync
 from deltaglider_proxy.server.configuration import Boot, LiveConfiguration
 from deltaglider_proxy.server.control_plane import ControlPlane
 from deltaglider_proxy.server.data_plane import DataPlane
@@ -50,6 +51,7 @@ from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import StorageSettings
+from deltaglider_proxy.server.sync_bucket import SyncBucket
 from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBackend
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
@@ -180,6 +182,14 @@ class _Running:
         self._addresses = addresses
         self._boot = boot
         self._audit: AuditLog | None = None
+        self._sync = self._make_sync()
+
+    def _make_sync(self) -> ConfigSync | None:
+        settings = self._settings
+        if settings.sync is None:
+            return None
+        bucket = SyncBucket(settings.sync, self._pool, self._clock)
+        return ConfigSync(bucket, self._control, settings.run_dir, settings.sync.poll, self._clock, self._metrics)
 
     async def _manual_page(self, name: str) -> bytes | None:
         return await self._pool.run(self._manual.page, name)
@@ -202,6 +212,8 @@ class _Running:
             running._crew.start(running._housekeeping.run())
             running._crew.start(watch(running._cache_sample))
             running._background.start("a look at the audit log", running._verify_audit())
+            if running._sync is not None:
+                running._crew.start(running._sync.run(lambda: running._control.revision))
         running._plane.start(leads=leads)
         running._crew.start(running._control.follow())
         running._crew.start(running._configuration.follow(leads=leads))
@@ -239,6 +251,7 @@ class _Running:
                 known_addresses=self._known,
                 try_hash=control.opens_with,
                 resolve_request=_resolve,
+                sharing=self._sync,
                 logs=self._logs.ring,
                 draining=lambda: self._drain.draining,
                 clock=self._clock,
@@ -323,6 +336,8 @@ class _Running:
         await self._crew.close()
         await self._background.drain()
         await self._plane.close()
+        if self._sync is not None:
+            await self._sync.close()
         for claimed in self._claims.values():
             await claimed.close()
         await self._control.close()

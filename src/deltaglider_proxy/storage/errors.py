@@ -17,6 +17,10 @@ class BucketExists(StorageError):
     """The bucket that was to be created is there already."""
 
 
+class NameTaken(StorageError):
+    """A bucket with this name belongs to somebody else, and stays theirs."""
+
+
 class BucketNotEmpty(StorageError):
     """The bucket that was to be deleted holds an object; `key` names one."""
 

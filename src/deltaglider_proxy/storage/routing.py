@@ -5,7 +5,7 @@ others; in the listing of all buckets those that were last seen on it stay.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -23,7 +23,7 @@ from deltaglider_proxy.storage.backend import (
     Stored,
     Writer,
 )
-from deltaglider_proxy.storage.errors import StorageError, Unavailable
+from deltaglider_proxy.storage.errors import NameTaken, NoSuchBucket, StorageError, Unavailable
 
 _log = structlog.get_logger("deltaglider_proxy.routing")
 
@@ -41,13 +41,21 @@ class RoutedBackend:
     """Buckets by the names that clients use. Owns the backends: `close` closes them."""
 
     def __init__(
-        self, backends: Mapping[str, Backend], default: str, routes: Mapping[str, Route], patience: float = 5.0
+        self,
+        backends: Mapping[str, Backend],
+        default: str,
+        routes: Mapping[str, Route],
+        patience: float = 5.0,
+        reserved: Collection[Route] = (),
     ) -> None:
-        """`patience`: seconds that one backend may take to list its buckets."""
+        """`patience`: seconds that one backend may take to list its buckets. `reserved` buckets are not there, and
+        cannot be made.
+        """
         self._backends = backends
         self._default = default
         self._routes = routes
         self._patience = patience
+        self._reserved = frozenset(reserved)
         self._seen: dict[str, Sequence[BucketInfo]] = {}
 
     def named(self, name: str) -> Backend:
@@ -59,17 +67,25 @@ class RoutedBackend:
 
     def _at(self, bucket: str) -> tuple[Backend, str]:
         route = self.route(bucket)
+        if route in self._reserved:
+            raise NoSuchBucket(bucket)
         return self._backends[route.backend], route.bucket
 
     def capabilities(self, bucket: str, /) -> Capabilities:
-        backend, name = self._at(bucket)
-        return backend.capabilities(name)
+        route = self.route(bucket)
+        return self._backends[route.backend].capabilities(route.bucket)
 
     async def buckets(self) -> Sequence[BucketInfo]:
         listings = await asyncio.gather(*map(self._buckets_of, self._backends))
         there = dict(zip(self._backends, listings, strict=True))
-        found = {info.name: info for info in there[self._default] if info.name not in self._routes}
+        found = {
+            info.name: info
+            for info in there[self._default]
+            if info.name not in self._routes and Route(self._default, info.name) not in self._reserved
+        }
         for bucket, route in self._routes.items():
+            if route in self._reserved:
+                continue
             for info in there[route.backend]:
                 if info.name == route.bucket:
                     found[bucket] = replace(info, name=bucket)
@@ -90,6 +106,8 @@ class RoutedBackend:
         return replace(await backend.bucket(name), name=bucket)
 
     async def create_bucket(self, bucket: str) -> None:
+        if self.route(bucket) in self._reserved:
+            raise NameTaken(bucket)
         backend, name = self._at(bucket)
         await backend.create_bucket(name)
 

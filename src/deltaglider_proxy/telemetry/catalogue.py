@@ -138,5 +138,14 @@ SWEEP_LAST_BYTES = _gauge(
 AUTH_ATTEMPTS = _counter("deltaglider_auth_attempts_total", "Verified or refused signatures.", "result")
 AUTH_FAILURES = _counter("deltaglider_auth_failures_total", "Refused signatures by reason.", "reason")
 
+CONFIG_SYNC_SUCCESS = _gauge(
+    "deltaglider_config_sync_last_success_timestamp_seconds",
+    "When the users that nodes share through a bucket were last found the same here and there.",
+    merge=Merge.LATEST,
+)
+CONFIG_SYNC_CONFLICTS = _counter(
+    "deltaglider_config_sync_conflicts_total", "Changes of users that two nodes made at once; each was merged."
+)
+
 FAMILIES: tuple[Family, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """In the order of exposition."""

@@ -94,6 +94,8 @@ class Metrics:
         self._last_uploads = self._place(catalogue.SWEEP_LAST_UPLOADS)
         self._last_bytes = self._place(catalogue.SWEEP_LAST_BYTES)
         self._codec_available = self._place(catalogue.CODEC_AVAILABLE)
+        self._sync_success = self._place(catalogue.CONFIG_SYNC_SUCCESS)
+        self._sync_conflicts = self._place(catalogue.CONFIG_SYNC_CONFLICTS)
         self.sample(codec_slots)
 
     @property
@@ -189,6 +191,15 @@ class Metrics:
             view[self._swept_files] += swept.orphan_files
             for place, value in ((self._last_uploads, uploads), (self._last_bytes, swept.reclaimed_bytes)):
                 view[place], view[place + 1] = value, now
+
+    def config_sync_succeeded(self, now: float) -> None:
+        """This node and those that share its users have what the others have; `now` since the epoch."""
+        with self._lock:
+            self._view[self._sync_success], self._view[self._sync_success + 1] = now, now
+
+    def config_sync_conflict(self) -> None:
+        """Two nodes changed the same at once."""
+        self._add(self._sync_conflicts)
 
     def sample(self, codec_available: int) -> None:
         """Publish what only this worker knows, and look at the others; call about once per second, and before `render`.

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from deltaglider_proxy.admin.guard import ConfigAdmin, ConfigReader, RowId, Services
-from deltaglider_proxy.admin.ports import AdminServices, Applied
+from deltaglider_proxy.admin.ports import AdminServices, Applied, SharingFailed
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.iam import Input
 from deltaglider_proxy.admin.schemas.times import iso_time
@@ -154,6 +154,29 @@ async def rollback(
         revision.document.reveal(), caller.actor, _etag(if_match), action=f"config_rollback:{revision_id}"
     )
     return _answer(applied)
+
+
+class Synced(BaseModel):
+    downloaded: bool
+    status: str
+
+
+@router.post("/sync-now")
+async def sync_now(services: Services, caller: ConfigAdmin) -> Synced:
+    """Take what other nodes that share the bucket have changed, without waiting for the next look."""
+    if services.sharing is None:
+        raise ApiError(
+            404,
+            "sync_off",
+            "this server shares its users with no other",
+            hint="set advanced.config_sync_bucket and restart",
+        )
+    await services.auditor.administered(caller.actor, "config_sync_now", "")
+    try:
+        taken = await services.sharing.pull()
+    except SharingFailed as error:
+        raise ApiError(502, "sync_failed", str(error)) from error
+    return Synced(downloaded=taken, status="took what other nodes have changed" if taken else "nothing new")
 
 
 @router.get("")

@@ -76,8 +76,16 @@ async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -
         return unit.sessions.delete_of(identity)
 
     ended = await services.control.write(revoke, quiet=True)
+    pushed, bound = False, None
+    if services.sharing is not None:
+        pushed = await services.sharing.give()
+        bound = services.sharing.poll * (1 if pushed else 2)
     return RevokedUser(
-        revoked=ended > 0, revoked_local=ended, persisted=True, pushed=False, propagation_bound_secs=None
+        revoked=ended > 0,
+        revoked_local=ended,
+        persisted=True,
+        pushed=pushed,
+        propagation_bound_secs=None if bound is None else int(bound),
     )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from deltaglider_proxy.control.errors import AlreadyExists, NotFound
 from deltaglider_proxy.control.model import Group, MembershipSource, Permission
 from deltaglider_proxy.control.repositories import permissions
+from deltaglider_proxy.control.repositories.numbers import Numbers
 from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import group_members, groups, users
 
@@ -14,9 +15,10 @@ KIND = "group"
 
 
 class Groups:
-    def __init__(self, connection: Connection, revisions: Revisions, now: float) -> None:
+    def __init__(self, connection: Connection, revisions: Revisions, numbers: Numbers, now: float) -> None:
         self._connection = connection
         self._revisions = revisions
+        self._numbers = numbers
         self._now = now
 
     def list(self) -> Sequence[Group]:
@@ -41,6 +43,7 @@ class Groups:
         number = self._connection.execute(
             insert(groups)
             .values(
+                **self._numbers.fresh(),
                 name=name,
                 description=description,
                 created_at=self._now if created_at is None else created_at,

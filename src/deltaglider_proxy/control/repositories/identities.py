@@ -6,12 +6,14 @@ import orjson
 from sqlalchemy import Connection, Row, insert, select, update
 
 from deltaglider_proxy.control.model import ExternalIdentity
+from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import external_identities
 
 
 class Identities:
-    def __init__(self, connection: Connection, now: float) -> None:
+    def __init__(self, connection: Connection, revisions: Revisions, now: float) -> None:
         self._connection = connection
+        self._revisions = revisions
         self._now = now
 
     def list(self) -> Sequence[ExternalIdentity]:
@@ -48,6 +50,7 @@ class Identities:
             "raw_claims": orjson.dumps(claims).decode(),
             "email_verified": email_verified,
         }
+        self._revisions.take()
         known = self.find(provider_id, external_sub)
         if known is None:
             self._connection.execute(
@@ -68,6 +71,7 @@ class Identities:
 
     def restore(self, identity: ExternalIdentity) -> None:
         """As it was; its own number is of no meaning here."""
+        self._revisions.take()
         self._connection.execute(
             insert(external_identities).values(
                 user_id=identity.user_id,

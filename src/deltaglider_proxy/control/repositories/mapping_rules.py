@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from deltaglider_proxy.control.errors import NotFound
 from deltaglider_proxy.control.model import MappingRule, MatchType
+from deltaglider_proxy.control.repositories.numbers import Numbers
 from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import auth_providers, groups, mapping_rules
 
@@ -13,9 +14,10 @@ KIND = "mapping rule"
 
 
 class MappingRules:
-    def __init__(self, connection: Connection, revisions: Revisions, now: float) -> None:
+    def __init__(self, connection: Connection, revisions: Revisions, numbers: Numbers, now: float) -> None:
         self._connection = connection
         self._revisions = revisions
+        self._numbers = numbers
         self._now = now
 
     def list(self) -> Sequence[MappingRule]:
@@ -44,6 +46,7 @@ class MappingRules:
         number = self._connection.execute(
             insert(mapping_rules)
             .values(
+                **self._numbers.fresh(),
                 provider_id=provider_id,
                 priority=priority,
                 match_type=str(match_type),

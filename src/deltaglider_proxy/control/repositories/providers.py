@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from deltaglider_proxy.control.errors import AlreadyExists, NotFound
 from deltaglider_proxy.control.model import AuthProvider
+from deltaglider_proxy.control.repositories.numbers import Numbers
 from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import auth_providers
 from deltaglider_proxy.crypto.sealing import Sealed, Sealer
@@ -15,10 +16,13 @@ KIND = "provider"
 
 
 class Providers:
-    def __init__(self, connection: Connection, sealer: Sealer, revisions: Revisions, now: float) -> None:
+    def __init__(
+        self, connection: Connection, sealer: Sealer, revisions: Revisions, numbers: Numbers, now: float
+    ) -> None:
         self._connection = connection
         self._sealer = sealer
         self._revisions = revisions
+        self._numbers = numbers
         self._now = now
 
     def list(self) -> Sequence[AuthProvider]:
@@ -60,6 +64,7 @@ class Providers:
         number = self._connection.execute(
             insert(auth_providers)
             .values(
+                **self._numbers.fresh(),
                 name=name,
                 provider_type=provider_type,
                 enabled=enabled,
@@ -101,7 +106,7 @@ class Providers:
         self._revisions.touch_sso()
 
     def _seal(self, provider_id: int, client_secret: str) -> None:
-        sealed = self._sealer.seal(client_secret, _place(provider_id))
+        sealed = self._sealer.seal(client_secret, secret_place(provider_id))
         statement = update(auth_providers).where(auth_providers.c.id == provider_id)
         self._connection.execute(statement.values(sealed_client_secret=sealed))
 
@@ -121,7 +126,7 @@ class Providers:
             row.priority,
             row.display_name,
             row.client_id,
-            Sealed(self._sealer, sealed, _place(row.id)) if sealed is not None else None,
+            Sealed(self._sealer, sealed, secret_place(row.id)) if sealed is not None else None,
             row.issuer_url,
             row.scopes,
             orjson.loads(row.extra_config),
@@ -130,5 +135,5 @@ class Providers:
         )
 
 
-def _place(provider_id: int) -> str:
+def secret_place(provider_id: int) -> str:
     return f"auth_providers/{provider_id}/client_secret"

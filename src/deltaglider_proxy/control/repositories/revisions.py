@@ -35,6 +35,10 @@ class Revisions:
         self._connection.execute(delete(removals).where(removals.c.kind == kind, removals.c.id == number))
         self._connection.execute(insert(removals).values(kind=kind, id=number, revision=self.take()))
 
+    def is_back(self, kind: str, number: int) -> None:
+        """A row that was removed is there again."""
+        self._connection.execute(delete(removals).where(removals.c.kind == kind, removals.c.id == number))
+
     def _set(self, name: str, value: int) -> None:
         done = self._connection.execute(update(revisions).where(revisions.c.name == name).values(value=value))
         if not done.rowcount:

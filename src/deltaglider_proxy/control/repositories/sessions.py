@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from deltaglider_proxy.control.errors import NotFound
 from deltaglider_proxy.control.model import S3Credentials, Session, SessionAuth, SessionKind
+from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import session_revocations, sessions
 from deltaglider_proxy.crypto.sealing import Sealed, Sealer
 
@@ -148,11 +149,13 @@ def _place(session_id: str) -> str:
 
 
 class Revocations:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, revisions: Revisions) -> None:
         self._connection = connection
+        self._revisions = revisions
 
     def revoke(self, identity: str, at: float) -> None:
         """No session of the identity that began until `at` counts any more. Only grows."""
+        self._revisions.take()
         mine = session_revocations.c.identity == identity
         since = self._connection.execute(select(session_revocations.c.revoked_since).where(mine)).scalar_one_or_none()
         if since is None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from deltaglider_proxy.control.errors import AlreadyExists, NotFound, Refused
 from deltaglider_proxy.control.model import AccessKey, AuthSource, MembershipSource, Permission, User
 from deltaglider_proxy.control.repositories import permissions
+from deltaglider_proxy.control.repositories.numbers import Numbers
 from deltaglider_proxy.control.repositories.revisions import Revisions
 from deltaglider_proxy.control.tables import access_keys, group_members, groups, users
 from deltaglider_proxy.crypto.sealing import Sealed, Sealer
@@ -28,10 +29,13 @@ class NewKey:
 
 
 class Users:
-    def __init__(self, connection: Connection, sealer: Sealer, revisions: Revisions, now: float) -> None:
+    def __init__(
+        self, connection: Connection, sealer: Sealer, revisions: Revisions, numbers: Numbers, now: float
+    ) -> None:
         self._connection = connection
         self._sealer = sealer
         self._revisions = revisions
+        self._numbers = numbers
         self._now = now
 
     def list(self) -> Sequence[User]:
@@ -72,6 +76,7 @@ class Users:
         number = self._connection.execute(
             insert(users)
             .values(
+                **self._numbers.fresh(),
                 name=name,
                 enabled=enabled,
                 auth_source=str(auth_source),
@@ -187,7 +192,7 @@ class Users:
             insert(access_keys).values(
                 access_key_id=key.access_key_id,
                 user_id=user_id,
-                sealed_secret=self._sealer.seal(key.secret, _place(key.access_key_id, user_id)),
+                sealed_secret=self._sealer.seal(key.secret, secret_place(key.access_key_id, user_id)),
                 created_at=self._now if key.created_at is None else key.created_at,
                 enabled=key.enabled,
                 expires_at=key.expires_at,
@@ -195,7 +200,7 @@ class Users:
         )
 
 
-def _place(access_key_id: str, user_id: int) -> str:
+def secret_place(access_key_id: str, user_id: int) -> str:
     return f"access_keys/{user_id}/{access_key_id}/secret"
 
 
@@ -213,7 +218,7 @@ def load_users(connection: Connection, sealer: Sealer, after: int, only: int | N
         .order_by(access_keys.c.created_at, access_keys.c.access_key_id)
     )
     for key_id, user_id, sealed, created_at, enabled, expires_at in connection.execute(every_key):
-        secret = Sealed(sealer, sealed, _place(key_id, user_id))
+        secret = Sealed(sealer, sealed, secret_place(key_id, user_id))
         keys.setdefault(user_id, []).append(AccessKey(key_id, secret, created_at, enabled, expires_at))
     memberships: dict[int, list[int]] = {}
     every_membership = (

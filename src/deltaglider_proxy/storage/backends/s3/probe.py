@@ -56,12 +56,21 @@ class Report:
 
 async def probe(client: Client, bucket: str, patience: float = 30.0) -> Report:
     """Takes about forty small requests; `patience` in seconds. Raises NoSuchBucket, Unavailable."""
+    return await _probe(client, bucket, patience, _Trials.all)
+
+
+async def probe_conditions(client: Client, bucket: str, patience: float = 30.0) -> Report:
+    """Conditional writes only, in a dozen requests; the rest is untested. Raises NoSuchBucket, Unavailable."""
+    return await _probe(client, bucket, patience, _Trials.conditions)
+
+
+async def _probe(client: Client, bucket: str, patience: float, what: Callable[["_Trials"], Awaitable[None]]) -> Report:
     service = Service(client, Turns(client.settings.lock_dir, patience), Verdicts())
     await service.look_for(bucket)
     trials = _Trials(service, bucket, f"{PLACE}{secrets.token_hex(16)}/")
     try:
         async with asyncio.timeout(patience):
-            await trials.all()
+            await what(trials)
     except TimeoutError:
         trials.notes.append(f"the probe was ended after {patience:.0f} s")
     finally:
@@ -92,10 +101,13 @@ class _Trials:
             tuple(self.notes),
         )
 
+    async def conditions(self) -> None:
+        await self.judge("create_if_absent", self.create_if_absent)
+        await self.judge("replace_if_match", self.replace_if_match)
+
     async def all(self) -> None:
+        await self.conditions()
         for name, trial in (
-            ("create_if_absent", self.create_if_absent),
-            ("replace_if_match", self.replace_if_match),
             ("delete_if_match", self.delete_if_match),
             ("complete_if_absent", self.complete_if_absent),
             ("complete_if_match", self.complete_if_match),

@@ -1,0 +1,141 @@
+"""What becomes of three states: the last that two nodes had in common, ours, and theirs.
+
+Row by row, what only one side has changed holds. Where both have, theirs does, which other nodes have seen already; but
+what either side took away stays away, and what either side disabled stays disabled: nobody gets rights back by a merge.
+Pure functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deltaglider_proxy.control.sharing.rows import (
+    KEYS,
+    SHAPES,
+    USERS,
+    Digests,
+    Key,
+    Row,
+    Rows,
+    Shape,
+    Shared,
+    digest,
+    name_of,
+)
+
+_Merging = dict[str, dict[Key, Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    shared: Shared
+    conflicts: tuple[str, ...] = ()
+    """What of ours did not hold, in words without secrets."""
+
+
+def merge(base: Digests, ours: Shared, theirs: Shared) -> Merged:
+    conflicts: list[str] = []
+    revocations = dict(theirs.revocations)
+    for identity, since in ours.revocations.items():
+        revocations[identity] = max(since, revocations.get(identity, since))
+    merged: _Merging = {}
+    for shape in SHAPES:
+        name = shape.name
+        merged[name] = _merge_table(shape, base.get(name, {}), ours.rows[name], theirs.rows[name], conflicts)
+    _keep_ids_apart(merged, theirs.rows, conflicts)
+    _drop_orphans(merged)
+    _keep_names_apart(merged, theirs.rows, conflicts)
+    _leave_a_key(merged, theirs.rows)
+    return Merged(Shared(merged, revocations), tuple(conflicts))
+
+
+def _merge_table(
+    shape: Shape,
+    base: Mapping[str, str],
+    ours: Mapping[Key, Row],
+    theirs: Mapping[Key, Row],
+    conflicts: list[str],
+) -> dict[Key, Row]:
+    merged: dict[Key, Row] = {}
+    for key in dict.fromkeys((*theirs, *ours)):
+        mine, before = ours.get(key), base.get(name_of(key))
+        held = _merge_row(mine, theirs.get(key), before)
+        if held is not None:
+            merged[key] = held
+        if mine is not None and mine != held and digest(mine) != before:
+            conflicts.append(_named(shape, mine))
+    return merged
+
+
+def _merge_row(mine: Row | None, yours: Row | None, before: str | None) -> Row | None:
+    if mine == yours:
+        return mine
+    if mine is None or yours is None:
+        return (yours if mine is None else mine) if before is None else None
+    if digest(yours) == before:
+        return mine
+    if digest(mine) != before and "enabled" in yours:
+        return {**yours, "enabled": bool(mine["enabled"]) and bool(yours["enabled"])}
+    return yours
+
+
+def _named(shape: Shape, row: Row) -> str:
+    columns = ("name", "access_key_id", "external_sub")
+    named = next((row[column] for column in columns if column in row), shape.key_of(row))
+    return f"{shape.name} {named!r}"
+
+
+def _keep_ids_apart(merged: _Merging, theirs: Rows, conflicts: list[str]) -> None:
+    """Two rows that were made with one id: ours goes, with what hangs on it."""
+    for shape in SHAPES:
+        if "id" not in shape.key:
+            continue
+        name = shape.name
+        taken = {row["id"]: key for key, row in theirs[name].items() if key in merged[name]}
+        for key, row in list(merged[name].items()):
+            if taken.get(row["id"], key) != key:
+                del merged[name][key]
+                conflicts.append(_named(shape, row))
+                _cut_off(merged, theirs, name, row["id"])
+
+
+def _cut_off(merged: _Merging, theirs: Rows, parent: str, number: object) -> None:
+    for shape in SHAPES:
+        name = shape.name
+        for link in shape.parents:
+            if link.table == parent:
+                ours = [k for k, row in merged[name].items() if k not in theirs[name] and row[link.column] == number]
+                for key in ours:
+                    del merged[name][key]
+
+
+def _drop_orphans(merged: _Merging) -> None:
+    for shape in SHAPES:
+        rows = merged[shape.name]
+        for parent in shape.parents:
+            there = {None, *(row["id"] for row in merged[parent.table].values())}
+            for key in [key for key, row in rows.items() if row[parent.column] not in there]:
+                del rows[key]
+
+
+def _keep_names_apart(merged: _Merging, theirs: Rows, conflicts: list[str]) -> None:
+    """Two rows that have one name: that which others have seen keeps it."""
+    for shape in SHAPES:
+        if "name" not in shape.columns:
+            continue
+        rows, seen = merged[shape.name], theirs[shape.name]
+        taken: set[object] = set()
+        for key in sorted(rows, key=lambda key: (seen.get(key, {}).get("name") != rows[key]["name"], repr(key))):
+            row = rows[key]
+            if row["name"] in taken:
+                row = rows[key] = {**row, "name": f"{row['name']}~{row['id']}"}
+                conflicts.append(f"{_named(shape, row)}, whose name was taken")
+            taken.add(row["name"])
+
+
+def _leave_a_key(merged: _Merging, theirs: Rows) -> None:
+    """A user always has a key. Where each side took those that the other left, theirs stay, and open nothing."""
+    having = {row["user_id"] for row in merged[KEYS].values()}
+    bare = {row["id"] for row in merged[USERS].values()} - having
+    for key, row in theirs[KEYS].items():
+        if row["user_id"] in bare:
+            merged[KEYS][key] = {**row, "enabled": False}
