@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlcipher3.dbapi2 as sqlcipher
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
@@ -26,6 +27,8 @@ from deltaglider_proxy.crypto.sealing import SALT_BYTES, CannotUnseal, Sealer, d
 
 HEAD: Final = "0001"
 """The newest migration; a test holds it to the scripts."""
+
+_log = structlog.get_logger("deltaglider_proxy.control")
 
 _BUSY_SECONDS: Final = 5.0
 _WRITE_LOCK: Final = 0x44475031
@@ -51,6 +54,8 @@ class SqliteTarget:
     keys: Keys
     shared: bool = False
     """Other nodes have files of their own, and what is in them comes together: nobody may count ids."""
+    passing: bool = False
+    """It is somebody's copy, and gone soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,19 @@ class Database:
             elif found != HEAD:
                 from deltaglider_proxy.control.migrations.upgrade import upgrade
 
+                self._keep_as_it_was()
                 upgrade(connection, found)
+
+    def _keep_as_it_was(self) -> None:
+        """Beside the database, for whoever has to go back; what PostgreSQL holds is its administrator's to keep."""
+        if isinstance(self._target, SqliteTarget) and not self._target.passing:
+            kept = self._target.path.with_name(f"{self._target.path.name}.pre-{HEAD}")
+            draft = kept.with_name(f"{kept.name}.draft")
+            self._export(draft, self._target.keys.bootstrap_hash)
+            _sync(draft)
+            draft.replace(kept)
+            _sync(kept.parent)
+            _log.info("the database is kept as it was before this release", file=str(kept))
 
     def _serialise(self, connection: Connection) -> None:
         if isinstance(self._target, PostgresTarget):

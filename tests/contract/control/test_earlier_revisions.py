@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select, text
 
 from deltaglider_proxy.control import tables
 from deltaglider_proxy.control.database import HEAD, SqliteTarget, open_database
+from deltaglider_proxy.control.errors import DatabaseTooNew
 from deltaglider_proxy.control.model import MembershipSource
 from tests.fixtures.control.make import FILE_NAME, FOLDER, KEYS, NOW, SECRET
 
@@ -46,4 +47,36 @@ def test_it_is_read(fixture: Path, tmp_path: Path) -> None:
     with database.write(NOW) as unit:
         unit.users.set_groups(ana.id, [], MembershipSource.MAPPING)
         assert unit.users.get(ana.id).group_ids == ()
+    database.close()
+
+
+def test_the_file_of_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a revision that does not exist yet: what a step does is not the matter here."""
+    shutil.copy(FIXTURES[-1], tmp_path / FILE_NAME)
+    target = SqliteTarget(tmp_path / FILE_NAME, KEYS)
+    monkeypatch.setattr("deltaglider_proxy.control.database.HEAD", "0009")
+
+    def fails(_connection: Connection, _found: str) -> None:
+        raise RuntimeError("power cut")
+
+    def works(connection: Connection, found: str) -> None:
+        assert found == HEAD
+        connection.execute(text("delete from users"))
+        connection.execute(text("update alembic_version set version_num = '0009'"))
+
+    monkeypatch.setattr("deltaglider_proxy.control.migrations.upgrade.upgrade", fails)
+    with pytest.raises(RuntimeError):
+        open_database(target)
+    monkeypatch.setattr("deltaglider_proxy.control.migrations.upgrade.upgrade", works)
+    open_database(target).close()
+    monkeypatch.undo()
+    with pytest.raises(DatabaseTooNew):
+        open_database(target)
+    kept = tmp_path / f"{FILE_NAME}.pre-0009"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE_NAME, kept.name]
+    kept.replace(tmp_path / FILE_NAME)
+    database = open_database(target)
+    with database.read(NOW) as unit:
+        assert [user.name for user in unit.users.list()] == ["ana"]
     database.close()

@@ -60,7 +60,7 @@ def make_copy(database: Database, path: Path, generation: int, after: Sequence[s
     assert isinstance(target, SqliteTarget)
     database.copy_to(path)
     lineage = [*after, secrets.token_hex(8)][-_LINEAGE:]
-    made = open_database(SqliteTarget(path, target.keys))
+    made = open_database(SqliteTarget(path, target.keys, passing=True))
     try:
         with made.write(0.0) as unit:
             for table in _OF_ONE_NODE:
@@ -79,7 +79,7 @@ def read_copy(database: Database, path: Path) -> Copy:
     """
     target = database.target
     assert isinstance(target, SqliteTarget)
-    found = open_database(SqliteTarget(path, target.keys))
+    found = open_database(SqliteTarget(path, target.keys, passing=True))
     try:
         with found.read() as unit:
             mark = unit.state.get(_MARK)
