@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import structlog
 
-from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.errors import NO_SUCH_KEY, AccessError, Reason
 from deltaglider_proxy.access.identity import Identity
 from deltaglider_proxy.access.policy.rules import NOTHING, BrokenRules, Rules, compile_rules
 from deltaglider_proxy.control.model import AccessKey, Group, User
@@ -114,7 +114,7 @@ class Accounts:
             return None
         key = account.key(access_key)
         if not account.user.enabled or not key.usable(now):
-            raise AccessError(Reason.DISABLED_KEY, "The AWS access key Id you provided does not exist in our records.")
+            raise AccessError(Reason.DISABLED_KEY, NO_SUCH_KEY, {"AWSAccessKeyId": access_key})
         return key.secret.reveal().encode()
 
     def identity_for(self, access_key: str) -> Identity:

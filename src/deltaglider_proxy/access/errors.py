@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+NO_SUCH_KEY = "The AWS Access Key Id you provided does not exist in our records."
+"""Said of keys that are disabled too."""
+
 
 class Reason(StrEnum):
     """Each reason says which metric label it counts under; an empty label: not a failure to authenticate."""

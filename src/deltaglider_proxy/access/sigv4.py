@@ -15,7 +15,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from deltaglider_proxy.access.canonical import alternatives, canonical_headers
-from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.errors import NO_SUCH_KEY, AccessError, Reason
 from deltaglider_proxy.access.identity import Credentials
 
 Headers = Mapping[bytes, bytes]
@@ -302,7 +302,7 @@ def _secret(credentials: Credentials, access_key: str, now: float) -> bytes:
     if secret is None:
         raise AccessError(
             Reason.UNKNOWN_KEY,
-            "The AWS Access Key Id you provided does not exist in our records.",
+            NO_SUCH_KEY,
             {"AWSAccessKeyId": access_key},
         )
     return secret

@@ -24,6 +24,8 @@ def problem_of(resource: str) -> str | None:
     """What is wrong with a resource as written."""
     if not resource:
         return "must not be empty"
+    if resource.startswith(("arn:", "/")):
+        return "must be `bucket`, `bucket/key` or `*`: nothing begins so"
     if (problem := unknown_template(resource)) is not None:
         return problem
     if _BAD.search(resource):

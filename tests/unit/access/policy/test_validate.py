@@ -4,6 +4,7 @@ import pytest
 
 from deltaglider_proxy.access.policy.canned import CANNED, Canned, bucket_owner
 from deltaglider_proxy.access.policy.context import Context
+from deltaglider_proxy.access.policy.resources import problem_of
 from deltaglider_proxy.access.policy.rules import compile_rules
 from deltaglider_proxy.access.policy.validate import MOST_PERMISSIONS, InvalidPermissions, as_json, parse_permissions
 from deltaglider_proxy.control.model import Effect, Permission
@@ -104,3 +105,8 @@ def test_the_owner_of_a_bucket_owns_no_other() -> None:
     assert all(rules.allows("admin", "box", key, here) for key in ("", "k"))
     assert not any(rules.allows("read", bucket, "k", here) for bucket in ("boxes", "bo", "other"))
     assert not rules.is_admin(here)
+
+
+@pytest.mark.parametrize("resource", ["arn:aws:s3:::releases/*", "arn:aws:s3:::releases", "/releases/*"])
+def test_a_resource_that_could_never_match_is_refused(resource: str) -> None:
+    assert "nothing begins so" in (problem_of(resource) or "")
