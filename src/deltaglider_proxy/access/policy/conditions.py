@@ -14,6 +14,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from deltaglider_proxy.access.policy.context import FACTS, KEY_NAMES, LISTING_KEYS, PREFIX_KEY, Context, Fact
+from deltaglider_proxy.access.policy.resources import Patterns
 
 Test = Callable[[Fact], bool]
 """Whether a fact that is there matches one value."""
@@ -35,6 +36,8 @@ class Condition:
     tests: tuple[Test, ...]
     negated: bool
     when_missing: bool
+    patterns: Patterns | None = None
+    """Exactly the facts for which it holds, where they can be said so."""
 
     def holds(self, context: Context) -> bool:
         return self.holds_for(FACTS[self.key](context))
@@ -179,7 +182,17 @@ def compile_condition(name: str, key: str, values: Sequence[str]) -> Condition:
             tests.append(found.compile(value))
         except ValueError as error:
             raise BadCondition(f"{name} {key}: {value!r} {error}") from None
-    return Condition(lower, tuple(tests), found.negated, found.negated or name.endswith(_IF_EXISTS))
+    return Condition(
+        lower, tuple(tests), found.negated, found.negated or name.endswith(_IF_EXISTS), _patterns(base, values)
+    )
+
+
+def _patterns(base: str, values: Sequence[str]) -> Patterns | None:
+    if base == "StringEquals":
+        return Patterns(frozenset(values), ())
+    if base == "StringLike" and not any(_GLOB.search(value.removesuffix("*")) for value in values):
+        return Patterns.of(values)
+    return None
 
 
 def _fits(base: str, key: str) -> bool:

@@ -82,6 +82,19 @@ class Patterns:
         exact = frozenset(item for patterns in listed for item in patterns.exact)
         return cls(exact, tuple(sorted({stem for patterns in listed for stem in patterns.stems})))
 
+    def intersection(self, other: "Patterns") -> "Patterns":
+        """What matches both."""
+        exact = {item for item in self.exact if other.match(item)} | {item for item in other.exact if self.match(item)}
+        both = ((ours, theirs) for ours in self.stems for theirs in other.stems)
+        stems = {max(pair, key=len) for pair in both if pair[0].startswith(pair[1]) or pair[1].startswith(pair[0])}
+        return Patterns(frozenset(exact), tuple(sorted(stems)))
+
+    def below(self, beginning: str) -> "Patterns":
+        """The same about what stands behind `beginning`."""
+        return Patterns(
+            frozenset(beginning + item for item in self.exact), tuple(beginning + stem for stem in self.stems)
+        )
+
     def match(self, resource: str) -> bool:
         return resource in self.exact or resource.startswith(self.stems)
 

@@ -4,7 +4,7 @@ Rules without conditions are merged into one set and one tuple of beginnings per
 hardly depends on how many there are. Rules with conditions are looked at one by one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -19,6 +19,10 @@ EVERY_ACTION = "*"
 
 class BrokenRules(ValueError):
     """A stored rule cannot be understood; its owner must get no rights from any of them."""
+
+
+_DENY_FIRST = (Effect.DENY, Effect.ALLOW)
+_EVERYTHING = Patterns.of(["*"])
 
 
 class Listing(Enum):
@@ -67,12 +71,19 @@ class _Side:
             statement.patterns.match(resource) and statement.holds(context) for statement in self.conditional
         )
 
-    def __iter__(self) -> Iterator[Patterns]:
+    def in_force(self, context: Context) -> Iterator[Patterns]:
+        """What the statements are about, but for those of which a condition that is the same for all keys fails."""
         yield self.plain
-        yield from (statement.patterns for statement in self.conditional)
+        for statement in self.conditional:
+            if all(condition.about_prefix or condition.holds(context) for condition in statement.conditions):
+                yield statement.patterns
 
-    def touch(self, beginning: str) -> bool:
-        return self.plain.touch(beginning) or any(s.patterns.touch(beginning) for s in self.conditional)
+    def certain(self, context: Context) -> Iterator[Patterns]:
+        """What the statements are about that hold whichever key it is."""
+        yield self.plain
+        for statement in self.conditional:
+            if not any(condition.about_prefix for condition in statement.conditions) and statement.holds(context):
+                yield statement.patterns
 
     def name_bucket(self, bucket: str) -> bool:
         return self.plain.name_bucket(bucket) or any(s.patterns.name_bucket(bucket) for s in self.conditional)
@@ -118,21 +129,19 @@ class Rules:
             return Listing.DENIED
         if verdict is None:
             return Listing.FILTERED if self._shows_by_name and self.sees_bucket(bucket) else Listing.DENIED
-        return Listing.WHOLE if self._covers(bucket, f"{bucket}/{prefix}") else Listing.FILTERED
+        return Listing.WHOLE if self._covers(bucket, f"{bucket}/{prefix}", context) else Listing.FILTERED
 
-    def _covers(self, bucket: str, beginning: str) -> bool:
-        """Whether every key that begins so may be seen, whatever the request's other facts."""
+    def _covers(self, bucket: str, beginning: str, context: Context) -> bool:
+        """Whether every key that begins so may be seen."""
         for action in ("list", "read"):
-            denied = self._sides[Effect.DENY, action]
-            if denied.touch(beginning) or self._denies_bucket(denied, bucket):
-                return False
-        listed, read = (self._sides[Effect.ALLOW, action].plain for action in ("list", "read"))
-        return bucket in listed.exact or listed.cover(beginning) or read.cover(beginning)
-
-    @staticmethod
-    def _denies_bucket(denied: _Side, bucket: str) -> bool:
-        """A Deny on the bucket itself may have a condition on the prefix, and so hide keys."""
-        return any(patterns.match(bucket) or patterns.match(bucket + "/") for patterns in denied)
+            for denied in self._sides[Effect.DENY, action].in_force(context):
+                # A Deny on the bucket itself may have a condition on the prefix, and so hide keys.
+                if denied.touch(beginning) or denied.match(bucket) or denied.match(bucket + "/"):
+                    return False
+        listed, read = (list(self._sides[Effect.ALLOW, action].certain(context)) for action in ("list", "read"))
+        return any(patterns.cover(beginning) for patterns in (*listed, *read)) or any(
+            bucket in patterns.exact for patterns in listed
+        )
 
     def filter(self, bucket: str, context: Context) -> "ListFilter":
         return ListFilter(self, bucket, context)
@@ -182,6 +191,45 @@ class Rules:
         )
 
 
+class _Shown:
+    """What the statements of one effect say about the listing of one bucket.
+
+    Keys that a condition names by their beginning are one more pattern, so that a key is compared once and not once for
+    each statement; `asking` are the statements whose conditions must be asked.
+    """
+
+    __slots__ = ("asking", "at_bucket", "at_key", "at_slash")
+
+    def __init__(self, side: _Side, bucket: str, context: Context) -> None:
+        beginning = bucket + "/"
+        at_key, at_bucket, at_slash = [side.plain], [], []
+        self.asking: list[Statement] = []
+        for statement in side.conditional:
+            if not all(condition.holds(context) for condition in statement.conditions if not condition.about_prefix):
+                continue
+            keys = _EVERYTHING
+            open_ones = tuple(condition for condition in statement.conditions if condition.about_prefix)
+            for condition in open_ones:
+                if condition.patterns is None:
+                    self.asking.append(replace(statement, conditions=open_ones))
+                    break
+                keys = keys.intersection(condition.patterns)
+            else:
+                below = keys.below(beginning)
+                at_key.append(statement.patterns.intersection(below))
+                if statement.patterns.match(bucket):
+                    at_bucket.append(below)
+                if statement.patterns.match(beginning):
+                    at_slash.append(below)
+        whole = _EVERYTHING.below(beginning)
+        self.at_key = Patterns.union(at_key)
+        self.at_bucket = Patterns.union([*at_bucket, *([whole] if side.plain.match(bucket) else [])])
+        self.at_slash = Patterns.union([*at_slash, *([whole] if side.plain.match(beginning) else [])])
+
+    def asked(self, resource: str, context: Context) -> bool:
+        return any(s.patterns.match(resource) and s.holds(context) for s in self.asking)
+
+
 class ListFilter:
     """What of a listing may be shown: a key that may be read or listed, and a common prefix above such a key.
 
@@ -194,25 +242,37 @@ class ListFilter:
         self._bucket = bucket
         self._beginning = bucket + "/"
         self._context = context
-        self._verdict: Callable[[str, str, Context], bool | None] = self._rules._verdict
-        self._whole_bucket: bool | None = None
-        self._asks_prefix = any(
-            condition.about_prefix for statement in self._rules._statements for condition in statement.conditions
-        )
+        sides = self._rules._sides
+        self._unread, self._read = (sides[effect, "read"].plain for effect in _DENY_FIRST)
+        self._denied, self._allowed = (_Shown(sides[effect, "list"], bucket, context) for effect in _DENY_FIRST)
+        self._asks = bool(self._denied.asking or self._allowed.asking)
 
     def key(self, key: str) -> bool:
         resource = self._beginning + key
-        if self._verdict("read", resource, self._context):
+        if self._read.match(resource) and not self._unread.match(resource):
             return True
-        context = replace(self._context, prefix=key) if self._asks_prefix else self._context
-        verdict = self._verdict("list", resource, context)
+        denied, allowed = self._denied, self._allowed
+        if self._asks:
+            return self._ask(resource, key)
         # A Deny about the key itself hides it from those who may list the bucket.
-        return self._lists_bucket(context) if verdict is None else verdict
+        if denied.at_key.match(resource):
+            return False
+        if allowed.at_key.match(resource):
+            return True
+        if denied.at_bucket.match(resource):
+            return False
+        if allowed.at_bucket.match(resource):
+            return True
+        return allowed.at_slash.match(resource) and not denied.at_slash.match(resource)
 
-    def _lists_bucket(self, context: Context) -> bool:
-        if self._whole_bucket is None or self._asks_prefix:
-            self._whole_bucket = self._rules._bucket_verdict("list", self._bucket, context) is True
-        return self._whole_bucket
+    def _ask(self, resource: str, key: str) -> bool:
+        context = replace(self._context, prefix=key)
+        for about, name in ((resource, "at_key"), (self._bucket, "at_bucket"), (self._beginning, "at_slash")):
+            for shown, verdict in ((self._denied, False), (self._allowed, True)):
+                patterns: Patterns = getattr(shown, name)
+                if patterns.match(resource) or shown.asked(about, context):
+                    return verdict
+        return False
 
     def prefix(self, common_prefix: str) -> bool:
         return self.key(common_prefix) or self._rules.allowed_below(self._beginning + common_prefix)
