@@ -7,7 +7,7 @@ import structlog
 
 from deltaglider_proxy.access.client_address import Address, customer
 from deltaglider_proxy.access.errors import GUESSES, AccessError, Reason
-from deltaglider_proxy.access.failure_limit import FailureLimit
+from deltaglider_proxy.access.failure_limit import FailureLimit, Standing
 from deltaglider_proxy.access.identity import OPEN, Identity
 from deltaglider_proxy.access.replay import ReplayWindow, Sight
 from deltaglider_proxy.access.sigv4 import Headers, Verified, is_signed, verify_form, verify_request
@@ -46,15 +46,22 @@ _NOTEWORTHY: Final = 3
 
 class Authenticator:
     """Every call is told by which state of users and keys it is to judge. `skew` in seconds; without `replay` a
-    signature counts as often as it comes, and without `failures` everyone may fail as often as they like.
+    signature counts as often as it comes, and without `failures` everyone may fail as often as they like. `accounts`
+    counts wrong signatures by access key, from wherever they come: answers to them are held back and the owner of the
+    key, whom guesses must not lock out, never waits.
     """
 
     def __init__(
-        self, skew: float = 300.0, replay: ReplayWindow | None = None, failures: FailureLimit | None = None
+        self,
+        skew: float = 300.0,
+        replay: ReplayWindow | None = None,
+        failures: FailureLimit | None = None,
+        accounts: FailureLimit | None = None,
     ) -> None:
         self._skew = skew
         self._replay = replay
         self._failures = failures
+        self._accounts = accounts
 
     def request(
         self, state: AccessState, method: str, raw_path: bytes, query: bytes, headers: Headers, at: Moment
@@ -125,12 +132,20 @@ class Authenticator:
         return None if seconds is None else name
 
     def _count_failure(self, error: AccessError, at: Moment) -> None:
-        if self._failures is None or error.reason not in GUESSES:
+        if error.reason not in GUESSES:
             return
-        standing = self._failures.failed(_name(at), at.monotonic)
-        error.delay = standing.delay
-        if standing.failures >= _NOTEWORTHY:
+        if self._failures is not None:
+            standing = self._failures.failed(_name(at), at.monotonic)
             event = "brute_force_lockout" if standing.locked else "repeated_auth_failure"
+            self._note(event, standing, error, at)
+        guessed = error.details.get("AWSAccessKeyId")
+        if self._accounts is not None and guessed is not None and error.reason is Reason.BAD_SIGNATURE:
+            standing = self._accounts.failed(b"s3:" + guessed.encode(), at.monotonic)
+            self._note("repeated_account_failure", standing, error, at)
+
+    def _note(self, event: str, standing: Standing, error: AccessError, at: Moment) -> None:
+        error.delay = max(error.delay, standing.delay)
+        if standing.failures >= _NOTEWORTHY:
             attempts, reason = standing.failures, str(error.reason)
             _log.warning(f"SECURITY | event={event}", ip=str(at.address), attempts=attempts, reason=reason)
 

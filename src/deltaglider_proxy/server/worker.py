@@ -158,7 +158,7 @@ class _Running:
         self._control = ControlPlane(settings.control, settings.access, self._announcements, self._clock, self._publish)
         self.s3 = S3App(
             Serving.of(self._engine(), self._s3_settings(), settings.access),
-            Authenticator(settings.clock_skew, self._replay, self._failures),
+            Authenticator(settings.clock_skew, self._replay, self._failures, self._account_failures),
             addresses,
             self._clock,
             self._pool,

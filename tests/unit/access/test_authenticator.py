@@ -115,6 +115,20 @@ def test_who_guesses_is_locked_out_even_with_the_right_signature(limited: Authen
     )
 
 
+def test_who_guesses_from_everywhere_waits_and_the_owner_does_not(tmp_path: Path) -> None:
+    accounts = FailureLimit(tmp_path / "accounts", Limits(attempts=15, window=60.0, lockout=600.0), rows=32)
+    door = Authenticator(accounts=accounts)
+    headers, now = signed("GET")
+    delays = [guess(door, Moment(now, 10.0, ip_address(f"192.0.2.{number}"))).delay for number in range(30)]
+    assert delays[:10] == [0.0] * 10
+    assert delays[10] > 0
+    assert delays[11:] == sorted(delays[11:])
+    owner = Moment(now, 10.0, ip_address("198.51.100.1"))
+    assert door.request(STATE, "GET", b"/b/k", b"", headers, owner).identity is BOOTSTRAP
+    assert guess(door, owner).delay > 0, "one right signature does not make guesses cheap again"
+    accounts.close()
+
+
 def test_a_success_forgives_what_was_before(limited: Authenticator) -> None:
     headers, now = signed("GET")
     at = Moment(now, 10.0, ip_address("192.0.2.1"))
