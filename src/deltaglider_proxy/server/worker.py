@@ -230,7 +230,7 @@ class _Running:
         key = os.urandom(32) if locked else control.database.derived_key("audit")
         segments = Segments(directory, key, audit.max_bytes)
         self._segments = segments
-        self._audit = AuditLog(segments, audit.node, self._clock, lambda _: None)
+        self._audit = AuditLog(segments, audit.node, self._clock, self._metrics.audit_dropped)
         auditor = Auditor(self._audit, object_writes=audit.object_writes)
         self._configuration = LiveConfiguration(
             boot, settings, self, control, self._announcements, auditor, self._clock, self._pool

@@ -138,6 +138,10 @@ SWEEP_LAST_BYTES = _gauge(
 AUTH_ATTEMPTS = _counter("deltaglider_auth_attempts_total", "Verified or refused signatures.", "result")
 AUTH_FAILURES = _counter("deltaglider_auth_failures_total", "Refused signatures by reason.", "reason")
 
+AUDIT_DROPPED = _counter(
+    "deltaglider_audit_dropped_total", "Audit records that could not be written, because the disk is full or slow."
+)
+
 CONFIG_SYNC_SUCCESS = _gauge(
     "deltaglider_config_sync_last_success_timestamp_seconds",
     "When the users that nodes share through a bucket were last found the same here and there.",

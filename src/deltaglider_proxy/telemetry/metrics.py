@@ -94,6 +94,7 @@ class Metrics:
         self._last_uploads = self._place(catalogue.SWEEP_LAST_UPLOADS)
         self._last_bytes = self._place(catalogue.SWEEP_LAST_BYTES)
         self._codec_available = self._place(catalogue.CODEC_AVAILABLE)
+        self._audit_dropped = self._place(catalogue.AUDIT_DROPPED)
         self._sync_success = self._place(catalogue.CONFIG_SYNC_SUCCESS)
         self._sync_conflicts = self._place(catalogue.CONFIG_SYNC_CONFLICTS)
         self.sample(codec_slots)
@@ -191,6 +192,11 @@ class Metrics:
             view[self._swept_files] += swept.orphan_files
             for place, value in ((self._last_uploads, uploads), (self._last_bytes, swept.reclaimed_bytes)):
                 view[place], view[place + 1] = value, now
+
+    def audit_dropped(self, records: int) -> None:
+        """So many records of the audit log are lost."""
+        with self._lock:
+            self._view[self._audit_dropped] += records
 
     def config_sync_succeeded(self, now: float) -> None:
         """This node and those that share its users have what the others have; `now` since the epoch."""

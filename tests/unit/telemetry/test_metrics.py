@@ -87,6 +87,7 @@ deltaglider_multipart_sweep_last_uploads_reclaimed gauge
 deltaglider_multipart_sweep_last_reclaimed_bytes gauge
 deltaglider_auth_attempts_total counter result
 deltaglider_auth_failures_total counter reason
+deltaglider_audit_dropped_total counter
 deltaglider_config_sync_last_success_timestamp_seconds gauge
 deltaglider_config_sync_conflicts_total counter
 """
