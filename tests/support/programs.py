@@ -40,6 +40,7 @@ SEAWEEDFS = GoProgram(
     module="github.com/seaweedfs/seaweedfs",
     replaced=(("github.com/tyler-smith/go-bip39", "github.com/cosmos/go-bip39@v1.0.0"),),
 )
+HELM = GoProgram("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0")
 
 
 def required() -> bool:
