@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from deltaglider_proxy.crypto.passwords import hash_password
 from tests.support.admin import Admin
 from tests.support.server import PASSWORD, PASSWORD_HASH, SECRET_KEY, Server
 
@@ -104,6 +105,39 @@ def test_a_password_that_was_set_signs_in(tmp_path: Path) -> None:
     assert command(tmp_path, "--set-bootstrap-password", stdin=PASSWORD + "\n").returncode == 0
     with Server(tmp_path, environment={"DGP_BOOTSTRAP_PASSWORD_HASH": ""}) as server, Admin(server) as admin:
         assert admin.ask("GET", "/admin/session")["valid"]
+
+
+OTHER = "another-password-of-ours"
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_forgotten_password_is_replaced_and_users_stay(tmp_path: Path, running: bool) -> None:
+    assert command(tmp_path, "--set-bootstrap-password", stdin=PASSWORD + "\n").returncode == 0
+    server = Server(tmp_path, environment={"DGP_BOOTSTRAP_PASSWORD_HASH": ""})
+    with server, Admin(server) as admin:
+        admin.ask("POST", "/admin/users", {"name": "alice"}, status=201)
+        if not running:
+            server.stop()
+        done = command(tmp_path, "--set-bootstrap-password", stdin=OTHER + "\n")
+        assert (done.returncode, "warning" in done.stderr) == (0, False), done.stderr
+        if running:
+            server.stop()
+        server.start()
+        with httpx2.Client(base_url=server.endpoint) as http:
+            assert http.post("/_/api/admin/login", json={"password": PASSWORD}).status_code == 401
+            assert http.post("/_/api/admin/login", json={"password": OTHER}).status_code == 200
+            assert "alice" in [user["name"] for user in http.get("/_/api/admin/users").json()]
+
+
+def test_a_password_is_not_set_where_the_hash_does_not_open_the_database(tmp_path: Path) -> None:
+    with Server(tmp_path):
+        pass
+    database = (tmp_path / "deltaglider_config.db").read_bytes()
+    for environment in ({}, {"DGP_BOOTSTRAP_PASSWORD_HASH": hash_password(OTHER)}):
+        done = command(tmp_path, "--set-bootstrap-password", stdin=OTHER + "\n", environment=environment)
+        assert (done.returncode, "nothing was changed" in done.stderr) == (1, True), done.stderr
+    assert (tmp_path / "deltaglider_config.db").read_bytes() == database
+    assert not (tmp_path / ".deltaglider_bootstrap_hash").exists()
 
 
 def test_backups(server: Server, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import threading
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -188,24 +187,36 @@ class _Upload:
 
 
 class _Visitors:
-    """New connections, one after another, until the block ends."""
+    """New connections, one after another, until the block ends.
+
+    A handshake that a worker has begun when it is told to end is cut off, and its client tries again, as it does after
+    any connection that closed before an answer.
+    """
 
     def __init__(self, server: HttpsServer) -> None:
         self._server = server
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._visit)
         self.served = 0
+        self.cut_off: list[str] = []
         self.failures: list[str] = []
 
     def _visit(self) -> None:
-        context = unverified()
         while not self._done.is_set():
             try:
-                with urllib.request.urlopen(f"{self._server.endpoint}/_/health", timeout=20, context=context) as answer:
-                    answer.read()
-                self.served += 1
+                self._ask()
             except OSError as error:
-                self.failures.append(repr(error))
+                self.cut_off.append(repr(error))
+                try:
+                    self._ask()
+                except OSError as second:
+                    self.failures.append(repr(second))
+
+    def _ask(self) -> None:
+        url = f"{self._server.endpoint}/_/health"
+        with urllib.request.urlopen(url, timeout=20, context=unverified()) as answer:
+            answer.read()
+        self.served += 1
 
     def __enter__(self) -> "_Visitors":
         self._thread.start()
@@ -224,6 +235,7 @@ def test_a_new_certificate_is_served_without_losing_a_request(renewable: tuple[H
         server.wait_for(lambda: server.fingerprint() == made, 60)
         server.wait_for(lambda: "another certificate is served" in server.log.read_text(), 60)
     assert visitors.failures == []
+    assert len(visitors.cut_off) <= server.workers
     assert visitors.served > 10
     assert server.trusted is not None
     server.trusted.write_bytes(files.cert.read_bytes())
@@ -232,9 +244,10 @@ def test_a_new_certificate_is_served_without_losing_a_request(renewable: tuple[H
     server.wait_for(lambda: not server.worker_ids() & first and len(server.worker_ids()) == 2, 60)
     # What one worker does for all is done again.
     server.wait_for(lambda: 0 in worker_slots.live_slots(server.root / "cache" / "run"), 60)
-    assert server.stop() == 0
+    assert server.stop() == 0, server.log.read_text()[-3000:]
 
 
+@pytest.mark.slow
 def test_a_broken_certificate_changes_nothing_and_is_told(renewable: tuple[HttpsServer, Files]) -> None:
     server, files = renewable
     before, workers = server.fingerprint(), server.worker_ids()
@@ -252,9 +265,8 @@ def test_a_broken_certificate_changes_nothing_and_is_told(renewable: tuple[Https
 def test_a_signal_makes_the_server_look(renewable: tuple[HttpsServer, Files]) -> None:
     server, files = renewable
     assert server.process is not None
-    files.renew(lasts=timedelta(hours=2))
-    before = server.fingerprint()
+    made = digest(files.renew_unseen())
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for(lambda: server.fingerprint() == digest(files.cert.read_bytes()), 60)
-    assert server.fingerprint() != before
-    assert server.stop() == 0
+    server.wait_for(lambda: "another certificate is served" in server.log.read_text(), 60)
+    server.wait_for(lambda: server.fingerprint() == made, 60)
+    assert server.stop() == 0, server.log.read_text()[-3000:]

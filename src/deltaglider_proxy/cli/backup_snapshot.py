@@ -9,7 +9,7 @@ from deltaglider_proxy.config.findings import ConfigError
 from deltaglider_proxy.config.load import load
 from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.control.errors import ControlError
-from deltaglider_proxy.crypto.passwords import NotAHash, parse_hash
+from deltaglider_proxy.crypto.passwords import NotAHash
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 
 
@@ -29,12 +29,11 @@ def run(config: str | None, out: Path) -> int:
         say(f"error: {out} exists; name another file")
         return ExitCode.IO
     try:
-        kept = bootstrap_hash.kept_in(control.directory)
-        hashed = parse_hash(control.configured_hash, "bootstrap hash") if control.configured_hash else kept
-        if hashed is None:
+        found = bootstrap_hash.known(control.configured_hash, control.directory)
+        if found is None:
             say("error: there is no bootstrap hash; set DGP_BOOTSTRAP_PASSWORD_HASH as for the server")
             return ExitCode.FAILED
-        database = control.open(hashed)
+        database = control.open(found.value)
         try:
             database.copy_to(out.absolute())
         finally:

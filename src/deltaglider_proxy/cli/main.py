@@ -87,7 +87,7 @@ def root(
     elif set_password:
         from deltaglider_proxy.cli.bootstrap_password import run as set_bootstrap_password
 
-        raise typer.Exit(set_bootstrap_password())
+        raise typer.Exit(set_bootstrap_password(config))
     else:
         raise typer.Exit(_serve(config, listen, verbose=verbose))
 

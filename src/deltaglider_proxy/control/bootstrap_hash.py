@@ -28,16 +28,23 @@ class BootstrapHash:
 
 def resolve(configured: str | None, directory: Path) -> BootstrapHash:
     """`configured` comes first, then files in `directory`; else one is made and written. Raises NotAHash, OSError."""
+    if (found := known(configured, directory)) is not None:
+        return found
+    password = generate_password()
+    hashed = hash_password(password)
+    replace_file(hashed, directory)
+    return BootstrapHash(hashed, Source.GENERATED, password)
+
+
+def known(configured: str | None, directory: Path) -> BootstrapHash | None:
+    """The same, where there is one already. Raises NotAHash, OSError."""
     if configured:
         return BootstrapHash(parse_hash(configured, "the configured bootstrap password hash"), Source.CONFIGURED)
     for name in (FILE_NAME, LEGACY_FILE_NAME):
         path = directory / name
         if path.exists():
             return BootstrapHash(parse_hash(path.read_text("ascii", "replace"), str(path)), Source.FILE)
-    password = generate_password()
-    hashed = hash_password(password)
-    replace_file(hashed, directory)
-    return BootstrapHash(hashed, Source.GENERATED, password)
+    return None
 
 
 def kept_in(directory: Path) -> str | None:

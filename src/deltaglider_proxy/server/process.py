@@ -295,6 +295,8 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
     try:
         server.serve(target_loader=functools.partial(_load, settings, boot, certificate is not None))
     except SystemExit as end:
+        if stopping.asked:
+            return 0  # workers that saw the drain end before they were told to
         code = end.code if isinstance(end.code, int) else 1
         if code:
             sys.stderr.write("error: a worker process ended and could not be replaced; its log says why\n")
@@ -325,7 +327,7 @@ class _Stopping:
     def __init__(self, server: MPServer, settings: ServerSettings) -> None:
         self._server = server
         self._settings = settings
-        self._asked = False
+        self.asked = False
 
     def install(self) -> None:
         for number in _ENDING:
@@ -336,10 +338,10 @@ class _Stopping:
             signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self.asked:
             self._drained(number, frame)
             return
-        self._asked = True
+        self.asked = True
         DrainFlag(self._settings.run_dir).raise_it()
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
 
@@ -352,7 +354,7 @@ class _Stopping:
 
     def _rung(self, number: int, frame: FrameType | None) -> None:
         """One alarm for both: once the drain has begun, nobody looks at certificates any more."""
-        if self._asked:
+        if self.asked:
             self._drained(number, frame)
         elif isinstance(self._server, TlsServer):
             self._server.look()
