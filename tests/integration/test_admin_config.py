@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -144,6 +145,17 @@ def test_admission(server: Server, admin: Admin) -> None:
         s3.get_object(Bucket="box", Key="shut/a")
     admin.ask("PUT", "/admin/config/section/admission", {"blocks": None})
     assert_body(s3, "shut/a", b"1")
+
+
+def test_a_backend_that_refuses_connections_is_not_taken(admin: Admin) -> None:
+    with socket.socket() as closed:  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        body = {"name": "away", "type": "s3", "endpoint": endpoint, "allow_local": True, "region": "us-east-1"}
+        keys = {"access_key_id": "a" * 20, "secret_access_key": "s" * 40}
+        answer = admin.ask("POST", "/admin/backends", body | keys, 422)
+    assert "unreachable" in str(answer)
+    assert "away" not in {found["name"] for found in admin.ask("GET", "/admin/backends")["backends"]}
 
 
 def test_another_backend_and_an_alias(server: Server, admin: Admin) -> None:

@@ -68,6 +68,9 @@ def _check_sync(settings: Settings) -> Iterator[Finding]:
     if isinstance(default, FilesystemBackend):
         message = "nothing is shared: the default backend is a local directory, and the bucket must be on an S3 service"
         yield warning(keys, message, "make an S3 service the default backend, or use advanced.database_url")
+    if settings.access.iam_mode == "declarative":
+        message = "each instance makes the users that its file declares: shared as well, they get in one another's way"
+        yield warning(keys, message, "leave out config_sync_bucket")
 
 
 def _advise(settings: Settings, runtime: RuntimeSettings) -> Iterator[Finding]:

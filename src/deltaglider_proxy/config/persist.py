@@ -20,11 +20,7 @@ def persist(path: Path, text: str) -> None:
 
     Raises CannotPersist.
     """
-    if Format.of(path) is Format.TOML:
-        raise CannotPersist(
-            f"{path}: changes are written as YAML, which this file is not; remove it after "
-            f"`deltaglider_proxy config migrate {path} --out {path.with_suffix('.yaml')}`"
-        )
+    _refuse_toml(path)
     try:
         path = path.resolve()
         before = path.stat() if path.exists() else None
@@ -34,6 +30,21 @@ def persist(path: Path, text: str) -> None:
         replace_file(path, text.encode(), before)
     except OSError as failure:
         raise CannotPersist(f"{path}: {failure.strerror or failure}") from failure
+
+
+def can_be_persisted(path: Path) -> None:
+    """Raises CannotPersist where `persist` would, as far as that can be known before it is tried."""
+    _refuse_toml(path)
+    if (reason := obstacle(path)) is not None:
+        raise CannotPersist(f"{path}: {reason}")
+
+
+def _refuse_toml(path: Path) -> None:
+    if Format.of(path) is Format.TOML:
+        raise CannotPersist(
+            f"{path}: changes are written as YAML, which this file is not; remove it after "
+            f"`deltaglider_proxy config migrate {path} --out {path.with_suffix('.yaml')}`"
+        )
 
 
 def replace_file(path: Path, data: bytes, like: os.stat_result | None = None) -> None:

@@ -239,13 +239,18 @@ class LiveConfiguration:
     async def restore(self, kept: tuple[str, Plain], by: Actor, change: Restoring) -> Applied:
         async with self._exclusive(None):
             loaded = await self._pool.run(self._load_kept, *kept)
-            try:
-                await self._pool.run(draft_can_be_made, self._path)
-            except CannotPersist as error:
-                raise Refused(422, "cannot_take_effect", str(error)) from error
+            await self._can_be_kept()
             return await self._apply(loaded, by, "import_full_backup", restoring=change)
 
+    async def _can_be_kept(self) -> None:
+        """Raises Refused."""
+        try:
+            await self._pool.run(draft_can_be_made, self._path)
+        except CannotPersist as error:
+            raise Refused(422, "cannot_take_effect", str(error)) from error
+
     async def try_restore(self, kept: tuple[str, Plain]) -> Applied:
+        await self._can_be_kept()
         return await self._tried(await self._pool.run(self._load_kept, *kept))
 
     def _load_kept(self, text: str, secrets: Plain) -> LoadedConfig:

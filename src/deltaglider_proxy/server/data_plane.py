@@ -17,7 +17,7 @@ from deltaglider_proxy.server.from_config import CannotStart
 from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import open_all
-from deltaglider_proxy.storage.errors import Away, StorageError
+from deltaglider_proxy.storage.errors import Away, StorageError, Unavailable
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
@@ -77,7 +77,10 @@ class DataPlane:
         backend = self._routed.named(name)
         try:
             async with asyncio.timeout(_PATIENCE):
-                await backend.buckets()
+                try:
+                    await backend.buckets()
+                except Unavailable:
+                    await backend.buckets()  # by now it is known whether connections are refused
             status, detail = "healthy", ""
         except (Away, TimeoutError) as error:
             status, detail = "unreachable", str(error) or "no answer in time"

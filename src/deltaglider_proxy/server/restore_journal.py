@@ -16,7 +16,7 @@ from typing import Final, Self
 import orjson
 import structlog
 
-from deltaglider_proxy.config.persist import CannotPersist, persist, replace_file
+from deltaglider_proxy.config.persist import CannotPersist, can_be_persisted, persist, replace_file
 from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.control.database import Database
 from deltaglider_proxy.control.unit import Unit
@@ -101,7 +101,10 @@ def finish(database: Database, directory: Path, now: float) -> RestoreJournal | 
 
 
 def draft_can_be_made(path: Path) -> None:
-    """Raises CannotPersist where the file cannot be replaced, before anything has happened."""
+    """Raises CannotPersist where the file cannot be replaced, before anything has happened: after the transaction there
+    is no way back, and a start that cannot finish the restore is none.
+    """
+    can_be_persisted(path)
     probe = path.resolve().with_name(f".{path.name}.restore")
     try:
         replace_file(probe, b"")

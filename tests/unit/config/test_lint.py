@@ -232,6 +232,7 @@ WARNINGS = {
     "advanced: {max_object_size: 0}": "refuses every upload",
     "advanced: {max_object_size: 5, max_passthrough_object_size: 6}": "has no effect",
     "advanced: {config_sync_object_key: ' '}": "blank",
+    "advanced: {config_sync_bucket: abc}\naccess: {iam_mode: declarative}": "in one another's way",
     "advanced: {tls: {cert_path: a, key_path: b}}": "without TLS",
     "access: {access_key_id: a}": "half a key pair",
     "storage: {backend: {type: s3, access_key_id: a}}": "half a key pair",

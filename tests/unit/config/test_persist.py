@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from deltaglider_proxy.config.persist import CannotPersist, is_mount, obstacle, persist, replace_file
+from deltaglider_proxy.config.persist import (
+    CannotPersist,
+    can_be_persisted,
+    is_mount,
+    obstacle,
+    persist,
+    replace_file,
+)
+from deltaglider_proxy.server.restore_journal import draft_can_be_made
 
 DIES = """
 import os, signal, sys
@@ -109,6 +117,14 @@ def test_toml_is_not_overwritten_with_yaml(tmp_path: Path) -> None:
         persist(path, "x: 1\n")
     assert path.read_text() == "cache_size_mb = 1\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["c.toml", "missing/c.yaml"])
+def test_what_could_not_be_written_is_known_before_a_restore_begins(tmp_path: Path, name: str) -> None:
+    for check in (can_be_persisted, draft_can_be_made):
+        with pytest.raises(CannotPersist):
+            check(tmp_path / name)
+    draft_can_be_made(tmp_path / "c.yaml")
 
 
 def test_obstacles(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ async def change_password(services: Services, caller: Owner, given: PasswordChan
             "hash_is_configured",
             "the bootstrap password hash comes from the environment or the configuration file, which this does not "
             "change: the next start would not open the database",
-            hint="change it there and restart, or send force: true and change it there before the next start",
+            hint="send force: true, and before the next start set there the hash that is answered",
         )
     new_hash = await services.pool.run(hash_password, given.new_password)
     await services.auditor.administered(caller.actor, "change_password", BOOTSTRAP)

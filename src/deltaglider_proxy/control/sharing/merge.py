@@ -43,8 +43,8 @@ def merge(base: Digests, ours: Shared, theirs: Shared) -> Merged:
         merged[name] = _merge_table(shape, base.get(name, {}), ours.rows[name], theirs.rows[name], conflicts)
     _keep_ids_apart(merged, theirs.rows, conflicts)
     _drop_orphans(merged)
+    _leave_a_key(merged, theirs.rows, conflicts)
     _keep_names_apart(merged, theirs.rows, conflicts)
-    _leave_a_key(merged, theirs.rows)
     return Merged(Shared(merged, revocations), tuple(conflicts))
 
 
@@ -132,10 +132,22 @@ def _keep_names_apart(merged: _Merging, theirs: Rows, conflicts: list[str]) -> N
             taken.add(row["name"])
 
 
-def _leave_a_key(merged: _Merging, theirs: Rows) -> None:
-    """A user always has a key. Where each side took those that the other left, theirs stay, and open nothing."""
-    having = {row["user_id"] for row in merged[KEYS].values()}
-    bare = {row["id"] for row in merged[USERS].values()} - having
-    for key, row in theirs[KEYS].items():
-        if row["user_id"] in bare:
-            merged[KEYS][key] = {**row, "enabled": False}
+def _leave_a_key(merged: _Merging, theirs: Rows, conflicts: list[str]) -> None:
+    """A user always has a key. Where each side took those that the other left, theirs stay, and open nothing. Whom both
+    sides have made, with the same keys, is theirs.
+    """
+    while bare := _without_key(merged):
+        left = {key: {**row, "enabled": False} for key, row in theirs[KEYS].items() if row["user_id"] in bare}
+        if not left:
+            break
+        merged[KEYS].update(left)
+    for key, row in list(merged[USERS].items()):
+        if row["id"] in bare:
+            del merged[USERS][key]
+            conflicts.append(f"{USERS} {row['name']!r}, whose keys another user has")
+    if bare:
+        _drop_orphans(merged)
+
+
+def _without_key(merged: _Merging) -> set[object]:
+    return {row["id"] for row in merged[USERS].values()} - {row["user_id"] for row in merged[KEYS].values()}

@@ -138,6 +138,12 @@ def test_a_user_is_never_left_without_a_key() -> None:
     assert left == [key("B", 1, enabled=False)]
 
 
+def test_a_user_that_both_sides_made_with_one_key_is_one_user() -> None:
+    ours = with_users(user(10, "ana"), keys=[key("K", 10)])
+    theirs = with_users(user(11, "ana"), keys=[key("K", 11)])
+    assert merge(NOTHING, ours, theirs).shared == theirs
+
+
 def test_revocations_only_grow() -> None:
     ours, theirs = shared({"a": 5.0, "b": 1.0}), shared({"a": 3.0, "c": 2.0})
     assert merge(NOTHING, ours, theirs).shared.revocations == {"a": 5.0, "b": 1.0, "c": 2.0}
@@ -155,7 +161,8 @@ def states(draw: st.DrawFn) -> Shared:
     users: dict[int, Row] = {}
     for number, (name, enabled, permissions) in draw(_users).items():
         users[number] = user(number, f"{name}{number}", enabled=enabled, permissions=permissions)
-    keys = [key(f"K{number}", number, draw(st.sampled_from("xy"))) for number in users]
+    owned = draw(st.permutations(range(1, 6)))
+    keys = [key(f"K{owned[number - 1]}", number, draw(st.sampled_from("xy"))) for number in users]
     groups = [group(number, f"g{number}") for number in draw(st.sets(st.integers(1, 3)))]
     members = [
         member(_number(g), number) for g in groups for number in users if draw(st.booleans())
