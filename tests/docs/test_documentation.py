@@ -1,5 +1,8 @@
 """What the server shows of its manual."""
 
+import posixpath
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from deltaglider_proxy.ops.documentation import CONTENT_SECURITY_POLICY, Documentation, anchor, markdown_to_html
 
 SHIPPED = Documentation.shipped()
+_HREF = re.compile(r' href="([^"#]+)[^"]*"')
 
 
 @pytest.fixture
@@ -94,3 +98,58 @@ def test_equal_headings_have_different_anchors() -> None:
     assert 'id="one-two"' in page
     assert 'id="one-two-1"' in page
     assert anchor("What `stats` counts, and why") == "what-stats-counts-and-why"
+
+
+@pytest.mark.parametrize("name", SHIPPED.names)
+def test_links_lead_to_pages_that_are_shown(name: str) -> None:
+    page = SHIPPED.page(name)
+    assert page is not None
+    here = "" if name == "index" else posixpath.dirname(name)
+    for link in _HREF.findall(page.decode()):
+        if link.startswith("https://"):
+            continue
+        target = posixpath.normpath(posixpath.join("/_/docs", here, link)).removeprefix("/_/docs").strip("/")
+        assert SHIPPED.page(target) is not None, link
+
+
+def test_pages_from_outside_of_the_sections_are_listed_in_one() -> None:
+    page = SHIPPED.page("index")
+    assert page is not None
+    for name in ("production", "internals/format"):
+        assert f'<li><a href="/_/docs/{name}">'.encode() in page
+
+
+def test_a_page_of_many_parts_begins_with_a_list_of_them(folder: Path) -> None:
+    parts = [f"## Part `{number}` & more\n\ntext\n" for number in range(5)]
+    for count in (1, 3, 5):
+        (folder / "how-to" / f"long-{count}.md").write_text("# Long\n\nfirst\n\n" + "\n".join(parts[:count]))
+    documentation = Documentation(folder)
+    for count, listed in ((1, False), (3, False), (5, True)):
+        page = documentation.page(f"how-to/long-{count}")
+        assert page is not None
+        assert (b'<a href="#part-0--more">Part 0 &amp; more</a>' in page) is listed
+
+
+def test_the_page_that_is_shown_is_marked() -> None:
+    for name, mark in (("index", b'<a href="/_/docs/" aria-current="page">'), ("production", b'production" aria-cur')):
+        page = SHIPPED.page(name)
+        assert page is not None
+        assert page.count(b"aria-current=") == 1
+        assert mark in page
+
+
+def test_no_page_says_what_runs_here() -> None:
+    ours = re.compile(rf"(?<![\d.]){re.escape(version('deltaglider-proxy'))}(?![\d.])")
+    for name in SHIPPED.names:
+        page = SHIPPED.page(name)
+        assert page is not None
+        assert not ours.search(page.decode()), name
+
+
+def test_cells_say_what_they_are_where_a_row_is_a_list() -> None:
+    page = markdown_to_html("| `name` | default | |\n|---|:-:|---|\n| a | 1 | x |\n\n| other |\n|---|\n| b |\n")
+    assert "<td>a</td>" in page
+    assert '<td data-label="default">1</td>' in page
+    assert "<td>x</td>" in page
+    assert "<td>b</td>" in page
+    assert "style" not in page

@@ -26,7 +26,7 @@ class ClientAddresses:
         if not self._believes(direct):
             return direct
         for hop in reversed(headers.get(b"x-forwarded-for", b"").split(b",")):
-            address = parse_address(hop.decode("latin-1").strip())
+            address = parse_address(_without_port(hop.decode("latin-1").strip()))
             if address is not None and not self._is_proxy(address):
                 return address
         return parse_address(headers.get(b"x-real-ip", b"").decode("latin-1").strip()) or direct
@@ -45,6 +45,13 @@ class ClientAddresses:
 
     def _is_proxy(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._proxies)
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write it. Were such a hop passed over, the one before it would count, which the client wrote."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 @lru_cache(4096)
