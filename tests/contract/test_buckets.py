@@ -74,8 +74,9 @@ async def test_a_writer_finds_its_bucket_gone(backend: Backend) -> None:
     assert await backend.buckets() == []
 
 
-async def test_deletion_against_writers(backend: Backend) -> None:
+async def test_deletion_against_writers(kind: Kind, backend: Backend) -> None:
     """Each write is in the bucket that survived, or was told that there is none."""
+    odd = "d//e" if kind.holds("d//e") else "d/e"
     for attempt in range(8):
         name = f"race-{attempt}"
         await backend.create_bucket(name)
@@ -94,7 +95,7 @@ async def test_deletion_against_writers(backend: Backend) -> None:
                 return False
             return True
 
-        jobs = {"a": write("a"), "b/c": write("b/c"), "": delete(), "d//e": write("d//e")}
+        jobs = {"a": write("a"), "b/c": write("b/c"), "": delete(), odd: write(odd)}
         order = sorted(jobs, key=lambda name: (len(name) + attempt) % 4)
         outcomes = dict(zip(order, await asyncio.gather(*(jobs[name] for name in order)), strict=True))
         written = {key for key, done in outcomes.items() if key and done}

@@ -104,11 +104,9 @@ async def test_no_common_prefix_without_a_key(backend: Backend) -> None:
 
 
 async def test_keys_that_stay_are_listed_once_while_others_change(backend: Backend, kind: Kind) -> None:
+    directories = [directory for directory in ("", "d/", "d//", "e/") if kind.holds(f"{directory}x")]
     lasting = [
-        f"{directory}{number:03}"
-        for directory in ("", "d/", "d//")
-        if kind.holds(f"{directory}x")
-        for number in range(0, 60, 2)
+        f"{directory}{number:03}" for directory in directories if directory != "e/" for number in range(0, 60, 2)
     ]
     for key in lasting:
         await put(backend, key)
@@ -117,7 +115,7 @@ async def test_keys_that_stay_are_listed_once_while_others_change(backend: Backe
     async def churn(offset: int) -> None:
         while not done.is_set():
             for number in range(offset, 60, 4):
-                for directory in ("", "d/", "d//", "e/"):
+                for directory in directories:
                     await put(backend, f"{directory}{number:03}")
                     await put(backend, lasting[number % len(lasting)])
                     await backend.delete(BUCKET, f"{directory}{number:03}")

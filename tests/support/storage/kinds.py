@@ -95,7 +95,6 @@ _S3 = Kind(
     holds=fits_a_path,
     lasting_readers=False,
     exact_times=False,
-    slow=True,
 )
 
 KINDS = (
@@ -121,5 +120,5 @@ KINDS = (
         exact_times=False,
     ),
     replace(_S3, name="s3-seaweedfs", make=shared("seaweedfs", seaweedfs), slow=True),
-    replace(_S3, name="s3-versitygw-untested", make=versitygw_untested, replaces=False),
+    replace(_S3, name="s3-versitygw-untested", make=versitygw_untested, replaces=False, slow=True),
 )
