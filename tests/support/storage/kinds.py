@@ -13,6 +13,7 @@ from deltaglider_proxy.storage.routing import Route, RoutedBackend
 from deltaglider_proxy.storage.wrappers.faulty import FaultyBackend
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.pool import Pool
+from tests.support import programs
 from tests.support.storage.objects import BUCKET, ODD_KEYS
 from tests.support.storage.s3 import fits_a_path, own_server, shared, versitygw, versitygw_untested
 from tests.support.storage.services.seaweedfs import seaweedfs
@@ -25,7 +26,7 @@ class Kind:
     name: str
     make: Make
     slow: bool = False
-    """It takes long to start, or many seconds for the suite."""
+    """It takes long to build or to start, or many seconds for the suite."""
     unique_etags: bool = True
     holds: Callable[[str], bool] = lambda _: True
     """Whether a key can be here."""
@@ -95,6 +96,7 @@ _S3 = Kind(
     holds=fits_a_path,
     lasting_readers=False,
     exact_times=False,
+    slow=not programs.is_built(programs.VERSITYGW),
 )
 
 KINDS = (
