@@ -106,19 +106,6 @@ class ObjectStore(Protocol):
 
     async def put_part(self, bucket: str, key: str, upload_id: str, number: int, body: Body) -> PartInfo: ...
 
-    async def copy_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        source: tuple[str, str],
-        byte_range: tuple[int, int] | None,
-        source_precondition: Precondition | None = None,
-    ) -> PartInfo:
-        """`byte_range` is (start, stop), stop exclusive; None is the whole source."""
-        ...
-
     async def complete_upload(
         self,
         bucket: str,

@@ -138,19 +138,6 @@ class Engine:
         return await self._multipart.put_part(bucket, key, upload_id, number, body)
 
     @translated
-    async def copy_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        source: tuple[str, str],
-        byte_range: tuple[int, int] | None,
-        source_precondition: Precondition | None = None,
-    ) -> PartInfo:
-        return await self._multipart.copy_part(bucket, key, upload_id, number, source, byte_range, source_precondition)
-
-    @translated
     async def complete_upload(
         self,
         bucket: str,

@@ -21,7 +21,6 @@ from deltaglider_proxy.engine.model import (
     Body,
     Checksum,
     CompletedPart,
-    Digests,
     Kind,
     ObjectInfo,
     PartInfo,
@@ -93,33 +92,6 @@ class Multipart:
             await uploads.discard_parts(self._ctx, bucket, upload_id)
             raise
         return part
-
-    async def copy_part(
-        self,
-        bucket: str,
-        key: str,
-        upload_id: str,
-        number: int,
-        source: tuple[str, str],
-        byte_range: tuple[int, int] | None,
-        precondition: Precondition | None,
-    ) -> PartInfo:
-        opened = await self._getter.open(*source)
-        try:
-            if precondition is not None:
-                precondition(opened.info)
-            start, stop = byte_range or (0, opened.info.size)
-            if not 0 <= start < max(stop, 1) or stop > opened.info.size:
-                raise errors.InvalidRange(start, stop, opened.info.size)
-
-            def whole(_: Digests, size: int) -> None:
-                if size != stop - start:
-                    raise errors.Corrupt("the source ended early")
-
-            body = Body(opened.stream(start, stop), stop - start, frozenset(), whole)
-            return await self.put_part(bucket, key, upload_id, number, body)
-        finally:
-            await opened.close()
 
     async def complete(
         self,

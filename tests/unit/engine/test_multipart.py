@@ -152,24 +152,6 @@ async def test_an_aborted_upload_leaves_nothing(place: Place) -> None:
         await node.engine.put_part(BUCKET, "k", upload_id, 1, body(b"x"))
 
 
-@pytest.mark.parametrize("byte_range", [None, (0, 1), (100, MEDIUM), (5000, 5001)])
-async def test_a_part_may_be_a_range_of_an_object(place: Place, byte_range: tuple[int, int] | None) -> None:
-    node = await with_reference(place)
-    upload_id = await node.engine.create_upload(BUCKET, "k", Attributes(), None, None)
-    part = await node.engine.copy_part(BUCKET, "k", upload_id, 1, (BUCKET, "a-1.bin"), byte_range)
-    await node.engine.complete_upload(BUCKET, "k", upload_id, [CompletedPart(1, part.etag)])
-    start, stop = byte_range or (0, MEDIUM)
-    assert await node.read("k") == BASE[start:stop]
-
-
-@pytest.mark.parametrize("byte_range", [(0, MEDIUM + 1), (MEDIUM, MEDIUM + 1), (5, 5), (9, 3), (-1, 5)])
-async def test_a_range_beyond_the_source_is_refused(place: Place, byte_range: tuple[int, int]) -> None:
-    node = await with_reference(place)
-    upload_id = await node.engine.create_upload(BUCKET, "k", Attributes(), None, None)
-    with pytest.raises(errors.InvalidRange):
-        await node.engine.copy_part(BUCKET, "k", upload_id, 1, (BUCKET, "a-1.bin"), byte_range)
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     wanted=st.lists(st.sampled_from(["a", "a/b", "a/c", "b", "b/", ".deltaglider/v1/x"]), max_size=8),
