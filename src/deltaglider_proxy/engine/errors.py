@@ -55,14 +55,6 @@ class InvalidPart(EngineError):
         self.number = number
 
 
-class InvalidRange(EngineError):
-    """The part to be copied does not lie within its source."""
-
-    def __init__(self, start: int, stop: int, size: int) -> None:
-        super().__init__(f"{start}-{stop - 1} of {size}")
-        self.size = size
-
-
 class PartTooSmall(EngineError):
     """A part other than the last is smaller than 5 MiB."""
 

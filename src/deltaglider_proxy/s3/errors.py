@@ -61,8 +61,6 @@ def from_engine(error: engine.EngineError, bucket: str, key: str) -> S3Error:
             return S3Error(Code.EntityTooLarge, fields=fields)
         case engine.InvalidPart():
             return S3Error(Code.InvalidPart, fields={"PartNumber": str(error.number)})
-        case engine.InvalidRange():
-            return S3Error(Code.InvalidRange, fields={"ActualObjectSize": str(error.size)})
         case engine.PartTooSmall():
             fields = {"PartNumber": str(error.number), "ProposedSize": str(error.size), "MinSizeAllowed": "5242880"}
             return S3Error(Code.EntityTooSmall, fields=fields)
