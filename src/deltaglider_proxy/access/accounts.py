@@ -84,7 +84,8 @@ class Accounts:
         for user_id in (*changed, *removed_users):
             old = by_id.pop(user_id, None)
             for key in old.user.keys if old is not None else ():
-                by_key.pop(hash_of(key.access_key_id), None)
+                if by_key.get(digest := hash_of(key.access_key_id)) is old:  # another user may have it by now
+                    del by_key[digest]
         if touched:
             for account in self._by_id.values():
                 if account.user.id in by_id and not touched.isdisjoint(account.user.group_ids):
