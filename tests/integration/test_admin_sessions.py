@@ -199,6 +199,8 @@ def test_the_bootstrap_password_is_changed(tmp_path: Path) -> None:
         new = "another password of the tests"
         with Admin(server) as admin, Admin(server) as other:
             user = admin.user("stays", allow("*", "*"))
+            token = admin.ask("POST", "/admin/tokens", {"name": "automation", "scopes": ["admin"]}, 201)["token"]
+            bearer = {"authorization": f"Bearer {token}"}
             body = {"current_password": "wrong", "new_password": new}
             admin.ask("PUT", "/admin/password", body, 403)
             body["current_password"] = PASSWORD
@@ -206,6 +208,7 @@ def test_the_bootstrap_password_is_changed(tmp_path: Path) -> None:
             admin.ask("PUT", "/admin/password", body)
             for ended in (admin, other):
                 ended.ask("GET", "/admin/session", status=401)
+            assert httpx2.get(f"{server.endpoint}/_/api/admin/users", headers=bearer).status_code == 401
             admin.ask("POST", "/admin/login", {"password": PASSWORD}, 401)
             for _ in range(4):
                 admin.ask("POST", "/admin/login", {"password": new})

@@ -1,6 +1,8 @@
 """Users, groups and rules on a real server, as S3 clients and administrators meet them."""
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import boto3
 import pytest
@@ -10,7 +12,7 @@ from mypy_boto3_s3 import S3Client
 
 from tests.integration.expect import refused
 from tests.support.admin import Admin, Json, allow, deny
-from tests.support.server import Server
+from tests.support.server import PASSWORD, Server
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
@@ -170,7 +172,9 @@ def test_changes_hold_for_the_next_request(admin: Admin) -> None:
 def test_a_presigned_url_has_the_rights_of_its_signer_now(admin: Admin) -> None:
     user = admin.user("signer", allow("read", "box/*"))
     url = presigned(admin.server, user, "top")
-    assert admin.http.get(url).content == b"top"
+    answer = admin.http.get(url)
+    assert answer.content == b"top"
+    assert answer.headers["content-security-policy"] == "sandbox", "who may upload must not act as who opens a link"
     admin.ask("PUT", f"/admin/users/{user['id']}", {"enabled": False})
     assert admin.http.get(url).status_code == 403
 
@@ -234,11 +238,38 @@ def test_the_last_administrator_stays(tmp_path_factory: pytest.TempPathFactory) 
         path = f"/admin/users/{boss['id']}"
         for method, body in (("DELETE", None), ("PUT", {"enabled": False}), ("PUT", {"permissions": []})):
             assert admin.ask(method, path, body, 409)["code"] == "last_admin"
+        nothing = {"name": "nothing", "permissions": [deny("*", "*")], "member_ids": [boss["id"]]}
+        assert admin.ask("POST", "/admin/groups", nothing, 409)["code"] == "last_admin"
+        key = f"{path}/access-keys/{boss['access_key_id']}"
+        assert admin.ask("PUT", key, {"enabled": False}, 409)["code"] == "last_admin"
         admin.ask("DELETE", f"{path}?allow_open=true", status=204)
         assert admin.ask("GET", "/whoami")["mode"] == "bootstrap"
         server.client().list_buckets()
         with pytest.raises(ClientError):
             admin.client_of(boss).list_buckets()
+
+
+def test_users_that_another_database_lacks_are_gone_at_once(tmp_path: Path) -> None:
+    database, kept = tmp_path / "deltaglider_config.db", tmp_path / "kept.db"
+    with Server(tmp_path, workers=2) as server, Admin(server) as admin:
+        admin.user("boss", allow("*", "*"))
+        server.stop()
+        shutil.copy(database, kept)
+        server.start()
+        admin.ask("POST", "/admin/login", {"password": PASSWORD})
+        late = admin.client_of(admin.user("late", allow("*", "*")))
+        late.list_buckets()
+        kept.replace(database)
+
+        def is_refused() -> bool:
+            try:
+                late.list_buckets()
+            except ClientError as error:
+                return error.response["Error"]["Code"] == "InvalidAccessKeyId"
+            return False
+
+        # Whichever worker answers.
+        server.wait_for(lambda: all(is_refused() for _ in range(8)), 20)
 
 
 def test_users_are_there_after_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,4 +1,4 @@
-"""From where somebody has signed in lately, known to all workers of a host until the server starts anew."""
+"""From where who has signed in lately, known to all workers of a host until the server starts anew."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ _ROWS: Final = 4096
 
 
 class KnownAddresses:
-    """Names are those that failures are counted under; times those of the monotonic clock."""
+    """Names are an address together with an account; times those of the monotonic clock."""
 
     def __init__(self, path: Path) -> None:
         self._table = HostTable(path, _ROWS, 1)
@@ -20,7 +20,7 @@ class KnownAddresses:
         return place is not None and not _is_over(self._table.read(place), monotonic)
 
     def note(self, name: bytes, monotonic: float) -> None:
-        """Where there is no room, an address stays unknown."""
+        """Where there is no room, a name stays unknown."""
         with self._table:
             place = self._table.find(name)
             if place is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deltaglider_proxy.admin.problems import ApiError
-from deltaglider_proxy.control.model import Effect, Permission
+from deltaglider_proxy.control.model import AuthSource, Effect, Permission
 from deltaglider_proxy.control.unit import Unit
 
 
@@ -25,7 +25,7 @@ def keep_an_administrator(unit: Unit, *, even_if_none: bool = False) -> Iterator
 def has_administrator(unit: Unit) -> bool:
     groups = {group.id: group.permissions for group in unit.groups.list()}
     for user in unit.users.list():
-        if user.enabled:
+        if user.enabled and (user.auth_source is AuthSource.EXTERNAL or any(key.usable(unit.now) for key in user.keys)):
             rules = [*user.permissions, *(rule for number in user.group_ids for rule in groups.get(number, ()))]
             if _administers(rules):
                 return True

@@ -1,9 +1,12 @@
 """Whoever guesses is told to wait: by address, and by the account that is guessed.
 
-An account that strangers have locked still opens to its owner, from an address where somebody signed in lately.
+An account that strangers have locked still opens to its owner, from an address where they signed in lately. Failures of
+the two together are counted apart, so that whoever has another account at that address cannot go on for ever by
+signing in to it now and then.
 """
 
 import math
+from collections.abc import Iterator
 
 import structlog
 
@@ -38,10 +41,11 @@ class Throttle:
         self._address = address
         self._name = customer(address) if address is not None else b"0.0.0.0"
         self._account = account.encode() if account else b""
+        self._pair = self._name + b"|" + self._account
         self._monotonic = monotonic
-        for limit, name, scope in ((addresses, self._name, "ip"), (accounts, self._account, "account")):
-            seconds = limit.locked_for(name, monotonic) if name else None
-            if seconds and not (limit is accounts and known.knows(self._name, monotonic)):
+        for limit, name, scope in self._counted():
+            seconds = limit.locked_for(name, monotonic)
+            if seconds and not (scope == "account" and known.knows(self._pair, monotonic)):
                 self._say("blocked", scope, 0)
                 raise ApiError(
                     429,
@@ -50,22 +54,23 @@ class Throttle:
                     headers={"retry-after": str(math.ceil(seconds))},
                 )
 
+    def _counted(self) -> Iterator[tuple[FailureLimit, bytes, str]]:
+        yield self._addresses, self._name, "ip"
+        if self._account:
+            yield self._accounts, self._account, "account"
+            yield self._accounts, self._pair, "account at this ip"
+
     def failed(self) -> None:
-        for limit, name, scope in (
-            (self._addresses, self._name, "ip"),
-            (self._accounts, self._account, "account"),
-        ):
-            if not name:
-                continue
+        for limit, name, scope in self._counted():
             standing = limit.failed(name, self._monotonic)
             if standing.locked or standing.failures >= _NOTEWORTHY:
                 self._say("lockout" if standing.locked else "failure", scope, standing.failures)
 
     def succeeded(self) -> None:
-        self._addresses.succeeded(self._name)
-        self._known.note(self._name, self._monotonic)
+        for limit, name, _ in self._counted():
+            limit.succeeded(name)
         if self._account:
-            self._accounts.succeeded(self._account)
+            self._known.note(self._pair, self._monotonic)
 
     def _say(self, what: str, scope: str, attempts: int) -> None:
         event = f"{self._prefix}_brute_force_{what}"

@@ -1,7 +1,7 @@
 """`--set-bootstrap-password`: a new password for the admin API, known to nobody but whoever types it.
 
 Whoever may read the hash and the database may do this, so the former password is not asked for. The database is given
-the new hash too, also while a server works with it.
+the new hash too, also while a server works with it. What the former password has opened ends.
 """
 
 import getpass
@@ -20,6 +20,7 @@ from deltaglider_proxy.control.errors import ControlError, WrongKey
 from deltaglider_proxy.crypto.passwords import NotAHash, WeakPassword, hash_password
 from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
+from deltaglider_proxy.telemetry.clock import SystemClock
 
 
 def run(config: str | None = None) -> int:
@@ -67,6 +68,8 @@ def _keep(control: ControlSettings, hashed: str) -> None:
         raise WrongKey(f"the hash that opens the database is not in {control.directory}")
     database = control.open(former.value)
     try:
+        with database.write(SystemClock().now()) as unit:
+            unit.end_bootstrap_access()
         database.rekey(hashed, lambda: bootstrap_hash.replace_file(hashed, control.directory))
     finally:
         database.close()

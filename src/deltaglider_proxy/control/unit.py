@@ -4,6 +4,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from deltaglider_proxy.control.model import SessionAuth
 from deltaglider_proxy.control.repositories.changes import Changes, changes_since
 from deltaglider_proxy.control.repositories.config_revisions import ConfigRevisions
 from deltaglider_proxy.control.repositories.groups import Groups
@@ -24,7 +25,7 @@ class Unit:
         self.connection = connection
         self.sealer = sealer
         self._numbers = Numbers(scattered=scattered_ids)
-        self._now = now
+        self.now = now
 
     @cached_property
     def revisions(self) -> Revisions:
@@ -32,27 +33,27 @@ class Unit:
 
     @cached_property
     def users(self) -> Users:
-        return Users(self.connection, self.sealer, self.revisions, self._numbers, self._now)
+        return Users(self.connection, self.sealer, self.revisions, self._numbers, self.now)
 
     @cached_property
     def groups(self) -> Groups:
-        return Groups(self.connection, self.revisions, self._numbers, self._now)
+        return Groups(self.connection, self.revisions, self._numbers, self.now)
 
     @cached_property
     def providers(self) -> Providers:
-        return Providers(self.connection, self.sealer, self.revisions, self._numbers, self._now)
+        return Providers(self.connection, self.sealer, self.revisions, self._numbers, self.now)
 
     @cached_property
     def rules(self) -> MappingRules:
-        return MappingRules(self.connection, self.revisions, self._numbers, self._now)
+        return MappingRules(self.connection, self.revisions, self._numbers, self.now)
 
     @cached_property
     def identities(self) -> Identities:
-        return Identities(self.connection, self.revisions, self._now)
+        return Identities(self.connection, self.revisions, self.now)
 
     @cached_property
     def sessions(self) -> Sessions:
-        return Sessions(self.connection, self.sealer, self._now)
+        return Sessions(self.connection, self.sealer, self.now)
 
     @cached_property
     def revocations(self) -> Revocations:
@@ -60,15 +61,21 @@ class Unit:
 
     @cached_property
     def tokens(self) -> Tokens:
-        return Tokens(self.connection, self._now)
+        return Tokens(self.connection, self.now)
 
     @cached_property
     def config_revisions(self) -> ConfigRevisions:
-        return ConfigRevisions(self.connection, self.sealer, self._now)
+        return ConfigRevisions(self.connection, self.sealer, self.now)
 
     @cached_property
     def state(self) -> State:
         return State(self.connection)
+
+    def end_bootstrap_access(self) -> None:
+        """Sessions and tokens that the bootstrap password has opened: whoever replaces it may have cause to."""
+        self.revocations.revoke(SessionAuth.BOOTSTRAP, self.now)
+        self.sessions.delete_of(SessionAuth.BOOTSTRAP)
+        self.tokens.delete_of_bootstrap()
 
     def changes_since(self, revision: int) -> Changes:
         return changes_since(self.connection, self.sealer, revision)

@@ -85,6 +85,7 @@ class ControlPlane:
         self.accounts = Accounts.of((), ())
         self.flags: frozenset[str] = frozenset()
         self.revision = 0
+        """Of the accounts. -1: of another database than the one that is open now."""
         self.iam_version = 0
         """Grows with every change that this worker lives by."""
 
@@ -179,7 +180,7 @@ class ControlPlane:
             flags = frozenset({"maintenance_mode"} if switch is not None and switch.get("enabled") is True else ())
             if unit.revisions.current() == self.revision:
                 return self.accounts, self.revision, flags
-            if unit.revisions.current() < self.revision:
+            if not 0 <= self.revision <= unit.revisions.current():
                 # Another database took the place of the one before: nothing of it is known.
                 changes = unit.changes_since(0)
                 return Accounts.of(changes.users, changes.groups), changes.revision, flags

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from deltaglider_proxy.access.sso.discovery import DiscoveryFailed, discover
 from deltaglider_proxy.access.sso.mapping import groups_for
 from deltaglider_proxy.admin.guard import IamAdmin, IamReader, RowId, Services, iam_writable
+from deltaglider_proxy.admin.last_admin import keep_an_administrator
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.sso import (
     MASK,
@@ -190,12 +191,13 @@ async def sync_memberships(services: Services, caller: IamAdmin) -> SyncAnswer:
             )
             wanted.setdefault(identity.user_id, set()).update(given)
         users = changes = 0
-        for user_id, group_ids in wanted.items():
-            before = set(unit.users.get(user_id).group_ids)
-            unit.users.set_groups(user_id, group_ids, MembershipSource.MAPPING)
-            changed = len(before ^ set(unit.users.get(user_id).group_ids))
-            users += changed > 0
-            changes += changed
+        with keep_an_administrator(unit):
+            for user_id, group_ids in wanted.items():
+                before = set(unit.users.get(user_id).group_ids)
+                unit.users.set_groups(user_id, group_ids, MembershipSource.MAPPING)
+                changed = len(before ^ set(unit.users.get(user_id).group_ids))
+                users += changed > 0
+                changes += changed
         return SyncAnswer(users_updated=users, memberships_changed=changes)
 
     return await services.control.write(sync)

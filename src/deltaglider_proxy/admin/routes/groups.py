@@ -43,9 +43,10 @@ async def create_group(services: Services, caller: IamAdmin, given: NewGroup) ->
     await services.auditor.administered(caller.actor, "create_group", given.name)
 
     def create(unit: Unit) -> Group:
-        made = unit.groups.create(given.name, given.description, rules)
-        if given.member_ids:
-            unit.groups.set_members(made.id, given.member_ids)
+        with keep_an_administrator(unit):
+            made = unit.groups.create(given.name, given.description, rules)
+            if given.member_ids:
+                unit.groups.set_members(made.id, given.member_ids)
         return unit.groups.get(made.id)
 
     return group_view(await services.control.write(create))
@@ -91,9 +92,10 @@ async def clone_group(
     def clone(unit: Unit) -> Group:
         old = unit.groups.get(group_id)
         name = asked.name or copy_name(old.name, lambda wanted: unit.groups.find(wanted) is not None)
-        made = unit.groups.create(name, old.description, old.permissions)
-        if asked.copy_members and old.member_ids:
-            unit.groups.set_members(made.id, old.member_ids)
+        with keep_an_administrator(unit):
+            made = unit.groups.create(name, old.description, old.permissions)
+            if asked.copy_members and old.member_ids:
+                unit.groups.set_members(made.id, old.member_ids)
         return unit.groups.get(made.id)
 
     return group_view(await services.control.write(clone))

@@ -91,7 +91,9 @@ async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -
 
 @router.put("/password")
 async def change_password(services: Services, caller: Owner, given: PasswordChange) -> PasswordChanged:
-    """The bootstrap password. Every bootstrap session ends, this one too; the database is re-keyed."""
+    """The bootstrap password. The database is re-keyed; every bootstrap session, this one too, and the tokens that were
+    made in one end.
+    """
     attempt = throttle(services, caller.actor, "admin", BOOTSTRAP)
     if not await services.pool.run(verify_password, given.current_password, services.control.bootstrap_hash):
         attempt.failed()
@@ -108,13 +110,7 @@ async def change_password(services: Services, caller: Owner, given: PasswordChan
         )
     new_hash = await services.pool.run(hash_password, given.new_password)
     await services.auditor.administered(caller.actor, "change_password", BOOTSTRAP)
-    now = services.clock.now()
-
-    def end_sessions(unit: Unit) -> None:
-        unit.revocations.revoke(BOOTSTRAP, now)
-        unit.sessions.delete_of(BOOTSTRAP)
-
-    await services.control.write(end_sessions, quiet=True)
+    await services.control.write(Unit.end_bootstrap_access, quiet=True)
     await services.control.change_bootstrap_hash(new_hash)
     hint = "set DGP_BOOTSTRAP_PASSWORD_HASH to this value before the next start" if configured else None
     return PasswordChanged(bootstrap_password_hash_base64=b64encode(new_hash.encode()).decode(), hint=hint)

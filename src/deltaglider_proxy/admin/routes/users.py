@@ -161,7 +161,8 @@ async def change_key(
     def change(unit: Unit) -> User:
         if not given.enabled:
             end_sessions_of(unit, access_key_id, now)
-        return unit.users.change_key(user_id, access_key_id, enabled=given.enabled)
+        with keep_an_administrator(unit):
+            return unit.users.change_key(user_id, access_key_id, enabled=given.enabled)
 
     return user_view(await services.control.write(change))
 
@@ -174,7 +175,8 @@ async def remove_key(services: Services, caller: IamAdmin, user_id: RowId, acces
     now = services.clock.now()
 
     def remove(unit: Unit) -> None:
-        unit.users.remove_key(user_id, access_key_id)
+        with keep_an_administrator(unit):
+            unit.users.remove_key(user_id, access_key_id)
         end_sessions_of(unit, access_key_id, now)
 
     await services.control.write(remove)

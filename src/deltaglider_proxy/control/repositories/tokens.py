@@ -66,6 +66,10 @@ class Tokens:
         if not self._connection.execute(delete(api_tokens).where(api_tokens.c.id == token_id)).rowcount:
             raise NotFound(KIND, token_id)
 
+    def delete_of_bootstrap(self) -> None:
+        """All that no user has made."""
+        self._connection.execute(delete(api_tokens).where(api_tokens.c.user_id.is_(None)))
+
 
 def _token(row: Row[tuple[object, ...]]) -> ApiToken:
     return ApiToken(

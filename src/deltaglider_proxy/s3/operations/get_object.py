@@ -14,7 +14,7 @@ _NOT_MODIFIED = frozenset({b"etag", b"last-modified", b"cache-control", b"expire
 
 
 _UNTRUSTED: HeaderList = [(b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff")]
-"""What strangers may open in a browser shares its origin with the pages of this server, and must not act there."""
+"""What a browser can be sent to by a link shares its origin with the pages of this server, and must not act there."""
 
 
 async def get_object(call: Call) -> Response:
@@ -53,7 +53,7 @@ async def head_object(call: Call) -> Response:
 def _head(call: Call, info: ObjectInfo) -> tuple[Response, int, int]:
     """The response without its body, and the range that the body is."""
     headers = describe(info)
-    if call.caller.anonymous:
+    if call.caller.signature is None or call.caller.signature.presigned:
         headers += _UNTRUSTED
     conditions = parse_conditions(call.request.headers)
     if conditions is not None:
