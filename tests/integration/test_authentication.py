@@ -225,6 +225,16 @@ def test_presigned_reads_and_writes(wire: Wire, s3: S3Client, bucket: str) -> No
         s3.head_object(Bucket=bucket, Key="a b")
 
 
+def test_a_presigned_url_may_fix_its_body(wire: Wire, bucket: str) -> None:
+    digest = hashlib.sha256(b"approved").hexdigest()
+    target = wire.presign("PUT", f"/{bucket}/fixed", query=f"X-Amz-Content-Sha256={digest}", payload=digest)
+    other = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    for headers in ({}, other):
+        answer = wire.plain("PUT", target, headers, b"something else")
+        check_refused(answer, "XAmzContentSHA256Mismatch", 400)
+    assert wire.plain("PUT", target, body=b"approved").status == 200
+
+
 def test_urls_of_the_sdk_in_its_old_signature_say_what_to_do(wire: Wire, s3: S3Client, bucket: str) -> None:
     """Left alone, boto3 still signs URLs for unknown endpoints as version 2."""
     url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "key"})

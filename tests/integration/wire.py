@@ -110,7 +110,15 @@ class Wire:
         names, signature = self.signer.sign(method, path, query, values, payload, at)
         return Signed({**values, "authorization": self.signer.authorization(at, names, signature)}, at, signature)
 
-    def presign(self, method: str, path: str, expires: int = 60, headers: Head | None = None, query: str = "") -> str:
+    def presign(
+        self,
+        method: str,
+        path: str,
+        expires: int = 60,
+        headers: Head | None = None,
+        query: str = "",
+        payload: str = UNSIGNED,
+    ) -> str:
         """The target (path and query) of a presigned request; `headers` are to be sent with it."""
         at = self.signer.timestamp()
         values = {"host": self.host, **(headers or {})}
@@ -120,7 +128,7 @@ class Wire:
             f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}&X-Amz-Date={at}"
             f"&X-Amz-Expires={expires}&X-Amz-SignedHeaders={names}" + (f"&{query}" if query else "")
         )
-        _, signature = self.signer.sign(method, path, full, values, UNSIGNED, at)
+        _, signature = self.signer.sign(method, path, full, values, payload, at)
         return f"{path}?{full}&X-Amz-Signature={signature}"
 
     def request(

@@ -8,7 +8,7 @@ import structlog
 from deltaglider_proxy.access.client_address import Address, customer
 from deltaglider_proxy.access.errors import GUESSES, AccessError, Reason
 from deltaglider_proxy.access.failure_limit import FailureLimit, Standing
-from deltaglider_proxy.access.identity import OPEN, Identity
+from deltaglider_proxy.access.identity import OPEN, Credentials, Identity
 from deltaglider_proxy.access.replay import ReplayWindow, Sight
 from deltaglider_proxy.access.sigv4 import Headers, Verified, is_signed, verify_form, verify_request
 from deltaglider_proxy.access.state import AccessState, Mode
@@ -73,9 +73,7 @@ class Authenticator:
         """
         if state.mode is Mode.OPEN:
             return _OPEN
-        credentials = state.credentials
-        if credentials is None:
-            raise AccessError(Reason.LOCKED_DATABASE, "The users of this server cannot be read. Try again later.")
+        credentials = _credentials(state)
         if not is_signed(query, headers):
             return Caller(state.anonymous)
         suspect = self._refuse_locked(at)
@@ -89,13 +87,17 @@ class Authenticator:
             self._refuse_replay(signature, at)
         return Caller(credentials.identity_for(signature.access_key), signature)
 
+    def stranger(self, state: AccessState) -> Caller:
+        """Somebody whom admission lets in without asking who it is. Raises AccessError."""
+        if state.mode is not Mode.OPEN:
+            _credentials(state)
+        return Caller(state.anonymous)
+
     def form(self, state: AccessState, fields: dict[str, str], at: Moment) -> Caller:
         """Who signed the policy of a browser form. Raises AccessError."""
         if state.mode is Mode.OPEN:
             return _OPEN
-        credentials = state.credentials
-        if credentials is None:
-            raise AccessError(Reason.LOCKED_DATABASE, "The users of this server cannot be read. Try again later.")
+        credentials = _credentials(state)
         suspect = self._refuse_locked(at)
         try:
             signature = verify_form(fields, credentials, at.now)
@@ -152,6 +154,13 @@ class Authenticator:
     def _forgive(self, suspect: bytes | None) -> None:
         if self._failures is not None and suspect is not None:
             self._failures.succeeded(suspect)
+
+
+def _credentials(state: AccessState) -> Credentials:
+    """Raises AccessError while the database is locked: then nobody is served, not even those who need not be known."""
+    if state.credentials is None:
+        raise AccessError(Reason.LOCKED_DATABASE, "The users of this server cannot be read. Try again later.")
+    return state.credentials
 
 
 def _name(at: Moment) -> bytes:

@@ -62,7 +62,9 @@ class FailureLimit:
         return until - monotonic if self._is_locked(until, monotonic) else 0.0
 
     def failed(self, name: bytes, monotonic: float) -> Standing:
-        """Count a failure. Who finds no room, among so many that fail, takes that of one that is not locked."""
+        """Count a failure. Who finds no room, among so many that fail, takes that of whoever failed least, unless that
+        one is locked.
+        """
         table = self._table
         if table is None:
             return Standing(0, locked=False)
@@ -71,7 +73,7 @@ class FailureLimit:
             if place is None:
                 place = table.claim(name, lambda row: self._is_over(row, monotonic))
             if place is None:
-                place = table.claim(name, lambda row: not self._is_locked(row[2], monotonic))
+                place = table.displace(name, lambda row: None if self._is_locked(row[2], monotonic) else row[0])
             if place is None:
                 _log.warning("too many addresses are locked out: the failure of another is not counted")
                 return Standing(self._limits.attempts, locked=False)

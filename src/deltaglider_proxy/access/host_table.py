@@ -2,7 +2,8 @@
 
 It is a cache of sets, as in a processor: a hash says in which small set a name may be, so that looking one up costs the
 same whatever the table holds, and nothing ever has to be moved or cleaned. Names are hashed to 64 bits; what two of
-them would share is decided by whoever chooses what a row means.
+them would share is decided by whoever chooses what a row means. The hash has a key of its own in each file, or
+somebody could choose names that fall into one set, and push another out of it.
 
 Changes take a lock of the file (flock(2)), for microseconds; the kernel drops it with the process that holds it.
 Whatever instruction that process died at, rows hold old or new numbers.
@@ -23,6 +24,8 @@ _NAMES: Final = struct.Struct(f"<{_WAYS}Q")
 _NAME: Final = struct.Struct("<Q")
 _NUMBER: Final = 8
 """Bytes of a name and of each value."""
+_KEY_BYTES: Final = 16
+"""At the end of the file."""
 
 Values = tuple[float, ...]
 
@@ -45,9 +48,11 @@ class HostTable:
         shaped = path.with_name(f"{path.name}-{self._sets}x{_WAYS}x{width}")
         self._fd = os.open(shaped, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self:
-            if os.fstat(self._fd).st_size < size:
+            if os.fstat(self._fd).st_size < size + _KEY_BYTES:
                 # A mapped hole that cannot be filled kills the process; reserving the room now is an ordinary error.
                 os.posix_fallocate(self._fd, 0, size)
+                os.pwrite(self._fd, os.urandom(_KEY_BYTES), size)
+            self._key = os.pread(self._fd, _KEY_BYTES, size)
         self._map = mmap.mmap(self._fd, size)
 
     def __enter__(self) -> Self:
@@ -78,18 +83,28 @@ class HostTable:
         """A row of zeros under a name that has none, instead of one whose values are free to go; a row that was never
         used has zeros too. None: all rows that the name may have are in use.
         """
+        return self.displace(name, lambda values: 0.0 if is_free(values) else None)
+
+    def displace(self, name: bytes, worth: Callable[[Values], float | None]) -> int | None:
+        """The same, instead of the row that is worth least; what is worth None stays."""
         number, start = self._where(name)
+        best: tuple[float, int] | None = None
         for way in range(_WAYS):
-            place = start + _NAMES.size + way * self._values.size
-            if is_free(self.read(place)):
-                self.write(place, *self._none)
-                _NAME.pack_into(self._map, start + way * _NUMBER, number)
-                return place
-        return None
+            value = worth(self.read(start + _NAMES.size + way * self._values.size))
+            if value is not None and (best is None or value < best[0]):
+                best = value, way
+                if value <= 0:
+                    break
+        if best is None:
+            return None
+        place = start + _NAMES.size + best[1] * self._values.size
+        self.write(place, *self._none)
+        _NAME.pack_into(self._map, start + best[1] * _NUMBER, number)
+        return place
 
     def _where(self, name: bytes) -> tuple[int, int]:
         """What stands for the name, never 0, and the start of its set."""
-        digest = hashlib.blake2b(name, digest_size=16).digest()
+        digest = hashlib.blake2b(name, digest_size=16, key=self._key).digest()
         number = int.from_bytes(digest[:8], "little") or 1
         return number, int.from_bytes(digest[8:], "little") % self._sets * self._set_size
 

@@ -88,6 +88,8 @@ class Verified:
     scope: bytes
     presigned: bool
     signing_key: bytes = field(repr=False)
+    payload: bytes | None = None
+    """What the query of a presigned URL demands of the body, in place of the header x-amz-content-sha256."""
 
 
 def parse_scope(text: bytes) -> Scope | None:
@@ -258,12 +260,13 @@ def _verify_presigned(
         raise AccessError(Reason.EXPIRED, "Request has expired", {"X-Amz-Expires": expires.decode()})
     signed = tuple(signed_text.split(b";"))
     _require_signed(headers, signed, _MEANINGFUL_WITHOUT_BODY)
-    payload = fields.get(b"X-Amz-Content-Sha256", _UNSIGNED)
+    demanded = fields.get(b"X-Amz-Content-Sha256")
+    payload = _UNSIGNED if demanded is None else demanded
     if b"x-amz-content-sha256" in signed:
-        payload = headers.get(b"x-amz-content-sha256", payload)
+        payload, demanded = headers.get(b"x-amz-content-sha256", payload), None
     key = signing_key(secret, scope.date, scope.region)
     _compare(method, raw_path, query, headers, signed, signed_text, payload, timestamp, scope, key, signature)
-    return Verified(scope.access_key, signature, timestamp, scope.text, True, key)
+    return Verified(scope.access_key, signature, timestamp, scope.text, True, key, demanded)
 
 
 def _presigned_fields(query: bytes) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.known_addresses import KnownAddresses
 from deltaglider_proxy.access.state import AccessState
+from deltaglider_proxy.admin.password_checks import PasswordChecks
 from deltaglider_proxy.admin.settings import AdminSettings
 from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.settings import Settings
@@ -218,3 +219,4 @@ class AdminServices:
     """The server has been told to stop: what has no end must end now."""
     clock: Clock
     pool: Pool
+    password_checks: PasswordChecks = field(default_factory=PasswordChecks)

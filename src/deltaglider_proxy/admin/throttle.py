@@ -6,13 +6,15 @@ signing in to it now and then.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import structlog
 
 from deltaglider_proxy.access.client_address import Address, customer
 from deltaglider_proxy.access.failure_limit import FailureLimit
 from deltaglider_proxy.access.known_addresses import KnownAddresses
+from deltaglider_proxy.admin.password_checks import PasswordChecks
 from deltaglider_proxy.admin.problems import ApiError
 
 _log = structlog.get_logger("deltaglider_proxy.admin")
@@ -59,6 +61,22 @@ class Throttle:
         if self._account:
             yield self._accounts, self._account, "account"
             yield self._accounts, self._pair, "account at this ip"
+
+    @asynccontextmanager
+    async def while_checked(self, checks: PasswordChecks) -> AsyncIterator[None]:
+        """Around a check that takes its time. It counts as failed until `succeeded` is called, or those that come
+        meanwhile would not be held to the limit. Raises ApiError(503).
+        """
+        if checks.crowded:
+            raise ApiError(
+                503,
+                "too_many_sign_ins",
+                "too many passwords are checked at once; try again in a moment",
+                headers={"retry-after": "2"},
+            )
+        self.failed()
+        async with checks.turn():
+            yield
 
     def failed(self) -> None:
         for limit, name, scope in self._counted():

@@ -9,7 +9,7 @@ import structlog
 
 from deltaglider_proxy.access.admission.chain import Verdict
 from deltaglider_proxy.access.auditor import Auditor, NoLog
-from deltaglider_proxy.access.authenticator import Authenticator, Caller, Moment
+from deltaglider_proxy.access.authenticator import Authenticator, Moment
 from deltaglider_proxy.access.client_address import ClientAddresses
 from deltaglider_proxy.access.errors import AccessError, Reason
 from deltaglider_proxy.access.state import AccessState
@@ -226,13 +226,15 @@ class S3App:
         operation = operations.match(request)
         decision = admission.admit(state, request, operation, at)
         if decision.verdict is Verdict.ALLOW_ANONYMOUS:
-            caller = Caller(state.anonymous)
+            caller = self._authenticator.stranger(state)
         else:
             caller = self._authenticator.request(
                 state, request.method, request.raw_path, request.query, request.headers, at
             )
         if caller.signature is not None:
             self._observer.authenticated()
+            if caller.signature.payload is not None:
+                request.headers = {**request.headers, b"x-amz-content-sha256": caller.signature.payload}
         if state.maintenance and operation.changes:
             error = AccessError(Reason.MAINTENANCE, "Nothing can be changed now: the operator has switched to reading.")
             error.retry_after = _MAINTENANCE_RETRY

@@ -179,6 +179,8 @@ def test_nobody_is_known_while_the_users_cannot_be_read(door: Authenticator) -> 
         assert caught.value.reason is Reason.LOCKED_DATABASE
     with pytest.raises(AccessError) as caught:
         door.form(locked, {}, Moment(now, 10.0))
+    with pytest.raises(AccessError, match="cannot be read"):
+        door.stranger(locked)
     assert caught.value.reason is Reason.LOCKED_DATABASE
 
 

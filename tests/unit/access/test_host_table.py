@@ -49,6 +49,37 @@ def test_a_full_set_takes_no_more(table: HostTable) -> None:
         assert [table.read(place)[1] for place in places if place is not None] == list(range(WAYS))
 
 
+def test_the_row_that_is_worth_least_makes_room(table: HostTable) -> None:
+    with table:
+        for number in range(WAYS):
+            place = table.claim(b"%d" % number, unused)
+            assert place is not None
+            table.write(place, 5.0 + number % 3, number)
+        assert table.displace(b"x", lambda values: None) is None
+        assert table.displace(b"x", lambda values: values[0] if values[1] > 1 else None) is not None
+        assert table.find(b"3") is None
+        assert all(table.find(b"%d" % number) is not None for number in range(WAYS) if number != 3)
+
+
+def test_nobody_can_choose_names_of_one_set(tmp_path: Path) -> None:
+    def sets(path: Path) -> list[int]:
+        made = HostTable(path, 64 * WAYS, 1)
+        again = HostTable(path, 64 * WAYS, 1)
+        with made:
+            places = []
+            for number in range(16):
+                place = made.claim(b"%d" % number, lambda values: values == (0.0,))
+                assert place is not None
+                made.write(place, 1.0)
+                places.append(place)
+        assert [again.find(b"%d" % number) for number in range(16)] == places, "processes agree"
+        made.close()
+        again.close()
+        return places
+
+    assert sets(tmp_path / "one") != sets(tmp_path / "other")
+
+
 def test_a_row_whose_time_is_over_changes_its_name(table: HostTable) -> None:
     with table:
         for number in range(WAYS):

@@ -1,5 +1,6 @@
 """Who may try to sign in: neither guesses without end nor owners who are locked out by strangers."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from deltaglider_proxy.access.failure_limit import FailureLimit, Limits
 from deltaglider_proxy.access.known_addresses import KnownAddresses
+from deltaglider_proxy.admin.password_checks import PasswordChecks
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.throttle import Throttle
 
@@ -67,3 +69,32 @@ def test_one_address_does_not_guess_at_many_accounts(attempt: Attempt) -> None:
         attempt(AWAY, f"user{number}").failed()
     with pytest.raises(ApiError):
         attempt(AWAY, "another")
+
+
+async def test_guesses_that_come_at_once_are_held_to_the_limit(attempt: Attempt) -> None:
+    checks, checked = PasswordChecks(), 0
+
+    async def guess() -> None:
+        nonlocal checked
+        async with attempt(AWAY, "owner").while_checked(checks):
+            checked += 1
+
+    outcomes = await asyncio.gather(*(guess() for _ in range(10 * LIMIT)), return_exceptions=True)
+    assert checked == LIMIT
+    assert {error.status for error in outcomes if isinstance(error, ApiError)} == {429}
+
+
+async def test_few_wait_for_a_check_and_the_others_are_not_counted(attempt: Attempt) -> None:
+    checks, go = PasswordChecks(), asyncio.Event()
+
+    async def guess(number: int) -> None:
+        async with attempt(f"198.51.100.{number}", f"user{number}").while_checked(checks):
+            await go.wait()
+
+    tasks = [asyncio.ensure_future(guess(number)) for number in range(40)]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    go.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [error.status for error in outcomes if isinstance(error, ApiError)]
+    assert refused == [503] * (40 - 8)
+    await guess(50)

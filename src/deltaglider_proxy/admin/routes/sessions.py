@@ -95,10 +95,12 @@ async def change_password(services: Services, caller: Owner, given: PasswordChan
     made in one end.
     """
     attempt = throttle(services, caller.actor, "admin", BOOTSTRAP)
-    if not await services.pool.run(verify_password, given.current_password, services.control.bootstrap_hash):
-        attempt.failed()
+    async with attempt.while_checked(services.password_checks):
+        right = await services.pool.run(verify_password, given.current_password, services.control.bootstrap_hash)
+    if not right:
         await services.auditor.sign_in(caller.actor, "change_password", BOOTSTRAP, Outcome.FAILED)
         raise ApiError(403, "wrong_password", "current_password is not the bootstrap password", extra={"ok": False})
+    attempt.succeeded()
     configured = services.configuration.settings.advanced.bootstrap_password_hash is not None
     if configured and not given.force:
         raise ApiError(
@@ -123,8 +125,9 @@ async def recover(services: Services, visitor: Visitor, given: Candidate) -> Rec
         raise ApiError(404, "not_locked", "the database is open")
     attempt = throttle(services, visitor, "recover_db", BOOTSTRAP)
     candidate = parse_hash(given.candidate_password, "candidate_password")
-    if not await services.try_hash(candidate):
-        attempt.failed()
+    async with attempt.while_checked(services.password_checks):
+        right = await services.try_hash(candidate)
+    if not right:
         await services.auditor.sign_in(visitor, "recover_db_failed", BOOTSTRAP, Outcome.FAILED)
         raise ApiError(401, "wrong_hash", "this hash does not open the database", extra={"success": False})
     attempt.succeeded()

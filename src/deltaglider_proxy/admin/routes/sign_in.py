@@ -52,8 +52,9 @@ async def login(request: Request, response: Response, services: Services, visito
             hint="POST /_/api/admin/recover-db tells whether a hash opens it",
         )
     attempt = throttle(services, visitor, "admin", BOOTSTRAP)
-    if not await services.pool.run(verify_password, given.password, services.control.bootstrap_hash):
-        attempt.failed()
+    async with attempt.while_checked(services.password_checks):
+        right = await services.pool.run(verify_password, given.password, services.control.bootstrap_hash)
+    if not right:
         await services.auditor.sign_in(visitor, "login_failed", BOOTSTRAP, Outcome.FAILED)
         raise ApiError(401, "wrong_password", "this is not the bootstrap password", extra={"ok": False})
     attempt.succeeded()
