@@ -19,6 +19,7 @@ from deltaglider_proxy.admin.routes import (
     declarative,
     ext_auth,
     groups,
+    logs,
     sessions,
     sign_in,
     switches,
@@ -27,7 +28,9 @@ from deltaglider_proxy.admin.routes import (
 )
 from deltaglider_proxy.admin.settings import PREFIX
 from deltaglider_proxy.telemetry.access_log import AccessLog
+from deltaglider_proxy.telemetry.http_labels import method_label
 from deltaglider_proxy.telemetry.request_ids import RequestIds, bind_to_log
+from deltaglider_proxy.telemetry.tracing import Done, parent_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,6 +51,7 @@ _ROUTES: Final = (
     backends,
     switches,
     audit,
+    logs,
     backup,
 )
 _HEADERS: Final = [
@@ -152,9 +156,18 @@ class AdminApp:
             client = scope.get("client")
             path = scope["raw_path"].decode("latin-1")
             seconds = clock.monotonic() - began
+            method = scope["method"]
             self._access.request_done(
-                scope["method"], path, status or 500, sent, seconds, names.id, client[0] if client else "-"
+                method, path, status or 500, sent, seconds, names.id, client[0] if client else "-"
             )
+            self._watch(scope, method_label(method), status or 500, seconds, names.id)
+
+    def _watch(self, scope: Scope, method: str, status: int, seconds: float, request_id: str) -> None:
+        route = PREFIX.rstrip("/") + getattr(scope.get("route"), "path", "/unknown")
+        began = self._services.clock.now() - seconds
+        parent = parent_of(scope["headers"])
+        done = Done(f"{method} {route}", route, method, status, began, seconds, request_id, parent)
+        self._services.watcher.request_done(done)
 
     def _cors(self) -> list[tuple[bytes, bytes]]:
         return [(b"access-control-allow-origin", b"*")] if self._services.settings.cors_permissive else []

@@ -21,6 +21,7 @@ from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.log_ring import LogRing
 from deltaglider_proxy.telemetry.pool import Pool
+from deltaglider_proxy.telemetry.tracing import Done
 
 R = TypeVar("R")
 Plain = Mapping[str, object]
@@ -195,6 +196,12 @@ class SharingFailed(Exception):
     """Says why."""
 
 
+class Watcher(Protocol):
+    def request_done(self, done: Done) -> None:
+        """A request has its answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AdminServices:
     settings: AdminSettings
@@ -217,6 +224,7 @@ class AdminServices:
     logs: LogRing
     draining: Callable[[], bool]
     """The server has been told to stop: what has no end must end now."""
+    watcher: Watcher
     clock: Clock
     pool: Pool
     password_checks: PasswordChecks = field(default_factory=PasswordChecks)

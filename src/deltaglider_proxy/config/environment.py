@@ -178,6 +178,9 @@ VARIABLES: tuple[Variable, ...] = (
     *_runtime(_HEALTH, "DGP_READY_TIMEOUT_SECS", "DGP_READY_RETRIES", "DGP_READY_CACHE_TTL_SECS"),
     Variable("RUST_LOG", _LOGS, "runtime.rust_log", "deltaglider_proxy=info"),
     Variable("DGP_LOG_LEVEL", _LOGS, "advanced.log_level", "deltaglider_proxy=info"),
+    Variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", _LOGS, "runtime.otel_exporter_otlp_endpoint", "http://collector.example.com:4318"
+    ),
     *_runtime(_LOGS, "DGP_LOG_FORMAT", "DGP_LOG_RING_SIZE", "DGP_LOG_RING_LEVEL", "DGP_AUDIT_RING_SIZE"),
     Variable("DGP_AUDIT_DIR", _LOGS, "advanced.audit_dir"),
     Variable("DGP_AUDIT_MAX_MB", _LOGS, "advanced.audit_max_mb"),

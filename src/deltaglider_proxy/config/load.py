@@ -162,6 +162,9 @@ def _shadowed(loaded: LoadedConfig, running: LoadedConfig) -> Iterator[Finding]:
         if at(loaded.file_data, keys) != at(running.file_data, keys):
             where = origin.partition(":")[2]
             yield warning(keys, f"is changed in the file only, because {where} decides it", f"remove {where}")
+    keys = ("advanced", "log_level")
+    if loaded.log_sources.rust_log is not None and at(loaded.file_data, keys) != at(running.file_data, keys):
+        yield warning(keys, "is changed in the file only, because RUST_LOG decides it", "remove RUST_LOG")
 
 
 def _finish(

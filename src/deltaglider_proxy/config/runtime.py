@@ -118,5 +118,7 @@ class RuntimeSettings(Model):
     """Audit entries kept in memory for the admin API."""
     rust_log: str | None = None
     """Log filter; comes before every other source of one."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Collector that traces are sent to, by OTLP over HTTP; needs `deltaglider-proxy[otel]`. No traces if absent."""
     silence_toml_deprecation: bool = False
     """Do not warn about a TOML configuration file."""

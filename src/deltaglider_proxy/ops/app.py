@@ -17,9 +17,11 @@ import structlog
 from deltaglider_proxy.ops.documentation import CONTENT_SECURITY_POLICY as MANUAL_POLICY
 from deltaglider_proxy.ops.documentation import PREFIX as MANUAL
 from deltaglider_proxy.ops.front_page import CONTENT_SECURITY_POLICY, front_page
-from deltaglider_proxy.ops.readiness import Backend, ConfigDb, Readiness, Report
+from deltaglider_proxy.ops.readiness import Readiness
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable
+from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.exposition import CONTENT_TYPE as METRICS_TYPE
+from deltaglider_proxy.telemetry.http_labels import operation_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -58,6 +60,12 @@ class Manual(Protocol):
         ...
 
 
+class Recorder(Protocol):
+    def request_done(self, method: str, operation: str, status: int, seconds: float) -> None:
+        """One request was answered; `seconds` from its head to the head of the answer."""
+        ...
+
+
 class MetricsSource(Protocol):
     async def __call__(self) -> bytes:
         """The text of one scrape."""
@@ -85,6 +93,8 @@ class OpsApp:
         metrics: MetricsSource,
         lifecycle: Lifecycle,
         manual: Manual,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
         self._cache = cache
         self._peak_rss_bytes = peak_rss_bytes
@@ -93,6 +103,8 @@ class OpsApp:
         self._metrics = metrics
         self._lifecycle = lifecycle
         self._manual = manual
+        self._recorder = recorder
+        self._clock = clock
         self._routes: dict[str, Callable[[Scope], Awaitable[Response]]] = {
             "/_": _redirect_to(PREFIX),
             MANUAL.rstrip("/"): _redirect_to(MANUAL),
@@ -104,17 +116,24 @@ class OpsApp:
         }
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        route = self._manual_page if path.startswith(MANUAL) else self._routes.get(path)
-        method = scope["method"]
-        if route is None:
-            response = _error(HTTPStatus.NOT_FOUND, "there is nothing here; see /_/")
-        elif method not in ("GET", "HEAD"):
-            response = _error(HTTPStatus.METHOD_NOT_ALLOWED, f"use GET or HEAD for {path}", (b"allow", b"GET, HEAD"))
-        else:
-            response = await route(scope)
+        began, method, path = self._clock.monotonic(), scope["method"], scope["path"]
+        response = await self._answer(scope, method, path)
+        if (operation := operation_of(method, path)) is not None:
+            self._recorder.request_done(method, operation, response.status, self._clock.monotonic() - began)
         await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
+
+    async def _answer(self, scope: Scope, method: str, path: str) -> Response:
+        route = self._manual_page if path.startswith(MANUAL) else self._routes.get(path)
+        if route is None:
+            return _error(HTTPStatus.NOT_FOUND, "there is nothing here; see /_/")
+        if method not in ("GET", "HEAD"):
+            return _error(HTTPStatus.METHOD_NOT_ALLOWED, f"use GET or HEAD for {path}", (b"allow", b"GET, HEAD"))
+        try:
+            return await route(scope)
+        except Exception as error:  # noqa: BLE001 - whatever it is, who asks must get an answer, and the log the reason
+            _log.error("an operational endpoint failed", path=path, exc_info=error)
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "this cannot be answered now; see the log")
 
     async def _manual_page(self, scope: Scope) -> Response:
         page = await self._manual(scope["path"].removeprefix(MANUAL))
@@ -142,10 +161,7 @@ class OpsApp:
         )
 
     async def _ready(self, _scope: Scope) -> Response:
-        if self._lifecycle.draining:
-            report = Report(Backend.DRAINING, ConfigDb.ABSENT)
-        else:
-            report = await self._readiness.check()
+        report = await self._readiness.check(draining=self._lifecycle.draining)
         return _json(
             HTTPStatus.OK if report.ready else HTTPStatus.SERVICE_UNAVAILABLE,
             {

@@ -58,7 +58,8 @@ def startup_notices(cache_mb: int, metadata_cache_mb: int) -> tuple[Notice, ...]
     if metadata_cache_mb == 0:
         metadata = Notice(
             logging.WARNING,
-            "[cache] metadata cache DISABLED (metadata_cache_mb: 0): listings ask the backend about every delta again",
+            "[cache] metadata cache DISABLED (metadata_cache_mb: 0): listings look up every delta again, on disk or at "
+            "the backend; set metadata_cache_mb or DGP_METADATA_CACHE_MB",
         )
     else:
         metadata = Notice(logging.INFO, f"[cache] metadata cache is {metadata_cache_mb} MB")

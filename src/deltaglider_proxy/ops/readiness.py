@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from deltaglider_proxy.telemetry.clock import Clock
-from deltaglider_proxy.telemetry.tasks import Background
+from deltaglider_proxy.telemetry.question import Question
 
 RETRY_PAUSE = 0.2
 """Seconds between two attempts."""
@@ -104,34 +104,27 @@ def assess(settings: ReadySettings, last_good: Callable[[], float | None]) -> Ge
     return Backend.TIMEOUT if outcome is Outcome.TIMEOUT else Backend.UNREACHABLE
 
 
-class _SharedProbe:
-    """Asks one question at a time. Who gives up waiting leaves it running, since a thread in a hung file system cannot
-    be cancelled, and whoever asks meanwhile waits for the same answer.
-    """
+class _AskedProbe:
+    """A probe whose failures are logged once, however many wait for it."""
 
-    def __init__(self, name: str, probe: Probe, background: Background) -> None:
+    def __init__(self, name: str, probe: Probe) -> None:
         self._name = name
         self._probe = probe
-        self._background = background
-        self._open: asyncio.Future[Outcome] | None = None
+        self._question = Question(f"ready-{name}", self._logged)
 
     async def ask(self, timeout: float) -> Outcome:
-        if self._open is None:
-            self._open = asyncio.get_running_loop().create_future()
-            self._background.start(f"ready-{self._name}", self._answer(self._open))
-        await asyncio.wait([answer := self._open], timeout=timeout)
-        return answer.result() if answer.done() else Outcome.TIMEOUT
+        try:
+            return await self._question.answer(timeout)
+        except TimeoutError:
+            return Outcome.TIMEOUT
 
-    async def _answer(self, answer: asyncio.Future[Outcome]) -> None:
-        outcome = Outcome.ERROR
+    async def _logged(self) -> Outcome:
         try:
             await self._probe()
-            outcome = Outcome.OK
         except Exception as error:  # noqa: BLE001 - whatever a probe raises means that the backend did not answer
             _log.warning("readiness probe failed", probe=self._name, error=f"{type(error).__name__}: {error}")
-        finally:
-            self._open = None
-            answer.set_result(outcome)
+            return Outcome.ERROR
+        return Outcome.OK
 
 
 class Readiness:
@@ -149,19 +142,21 @@ class Readiness:
         config_db: Callable[[], Awaitable[ConfigDb]] | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        # Not the server's own background work: a question that hangs must not hold up the end of the process.
-        background = Background()
-        self._list = _SharedProbe("list", list_buckets, background)
-        self._head = _SharedProbe("head", head, background)
+        self._list = _AskedProbe("list", list_buckets)
+        self._head = _AskedProbe("head", head)
         self._clock = clock
         self._settings = settings or ReadySettings()
         self._config_db = config_db
         self._pause = pause
         self._good: float | None = None
 
-    async def check(self) -> Report:
-        """Takes at most `(1 + retries) * (timeout + 0.2)` seconds, one timeout more with a cache."""
+    async def check(self, *, draining: bool = False) -> Report:
+        """Takes at most `(1 + retries) * (timeout + 0.2)` seconds, one timeout more with a cache. `draining`: this
+        server is stopping, so the backend does not matter.
+        """
         config_db = ConfigDb.ABSENT if self._config_db is None else await self._config_db()
+        if draining:
+            return Report(Backend.DRAINING, config_db)
         steps = assess(self._settings, self._age)
         step = next(steps)
         while True:

@@ -174,6 +174,7 @@ class S3App:
             raise
         except Rejected as rejected:
             assert request is not None
+            self._observer.admitted(rejected.decision)
             trail.rejected(self._auditor, rejected.decision.matched or "", request, seen.address, seen)
             return _operators_answer(rejected)
         except Exception as error:
@@ -208,6 +209,7 @@ class S3App:
                 trail.refused(self._auditor, error, request, seen.address, seen)
                 return from_access(error)
             case engine.EngineError():
+                self._observer.failed(error)
                 bucket, key = (request.bucket, request.key) if request is not None else ("", "")
                 answer = from_engine(error, bucket, key)
                 if answer.status >= 500:
@@ -225,6 +227,7 @@ class S3App:
         at = Moment(self._clock.now(), self._clock.monotonic(), address)
         operation = operations.match(request)
         decision = admission.admit(state, request, operation, at)
+        self._observer.admitted(decision)
         if decision.verdict is Verdict.ALLOW_ANONYMOUS:
             caller = self._authenticator.stranger(state)
         else:
@@ -297,7 +300,7 @@ class S3App:
             # A final answer instead of 100: the client keeps its body, and what comes next on the connection would be
             # ambiguous. The AWS CLI even takes the next response on it for the rest of this one.
             headers.append((b"connection", b"close"))
-        elif not body.ended and response.status >= 400:
+        elif response.status >= 400:
             await body.drain()
         self._observer.head(seen, response.status, length or 0)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -307,6 +310,10 @@ class S3App:
             await send({"type": "http.response.body", "body": response.body})
         else:
             await self._stream(response, first, length, send, seen)
+        if response.status >= 400 and body.asked_for:
+            # Closing on what is still under way would take the answer away from who has not read it yet: nginx makes
+            # 502 of that.
+            await body.drain()
 
     async def _stream(
         self, response: Response, first: bytes | memoryview, length: int | None, send: Send, seen: Seen

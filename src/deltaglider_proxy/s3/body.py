@@ -1,6 +1,7 @@
 """The body of a request as the server hands it on: bounded waits, and a client that breaks off is an error."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from deltaglider_proxy.s3.protocol.errors import Code, S3Error
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-_DRAIN = 1 << 20
+_DRAIN = 16 << 20
 _DRAIN_SECONDS = 2.0
 """The answer is known: a client that sends nothing more must not wait for it until it counts as idle."""
 
@@ -63,11 +64,11 @@ class RequestBody:
         return b"".join(parts)
 
     async def drain(self) -> None:
-        """Take a bounded rest, so that a client that still sends can read the answer."""
+        """Take a bounded rest, so that a client that still sends can read the answer: Python's clients send all of a
+        part before they look, and a proxy has told them already that it takes it.
+        """
         rest = _DRAIN
-        try:
+        with contextlib.suppress(S3Error, TimeoutError):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while not self.ended and rest > 0:
                     rest -= len(await self._next())
-        except (S3Error, TimeoutError):
-            self.ended = True

@@ -47,6 +47,7 @@ from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.restore_journal import RestoreJournal, draft_can_be_made
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.metrics import ConfigSource
 from deltaglider_proxy.telemetry.pool import Pool
 
 _DEFAULT_FILE: Final = "deltaglider_proxy.yaml"
@@ -55,6 +56,9 @@ RELOAD: Final = "reload"
 """A file that changes when somebody asks for the configuration file to be read again."""
 _FILE_POLL: Final = 1.0
 """Seconds between two looks whether somebody has edited the file."""
+
+FileState = tuple[int, int, int]
+"""Inode, size, time of the last change: differ when somebody has written the file."""
 
 _log = structlog.get_logger("deltaglider_proxy.config")
 
@@ -66,6 +70,27 @@ class Boot:
     loaded: LoadedConfig
     sources: Sources
     verbose: bool
+    file_state: FileState | None = field(init=False)
+    """Of the file that was loaded. A worker that begins later lives by that, too, until it has looked at the file:
+    another may have died after it had written there, and before it told anybody.
+    """
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file_state", _state_of(self.sources.path))
+
+
+def _state_of(path: Path | None) -> FileState | None:
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class ConfigCounts(Protocol):
+    def config_changed(self, source: ConfigSource, *, applied: bool) -> None: ...
 
 
 class Runtime(Protocol):
@@ -99,8 +124,10 @@ class LiveConfiguration:
         auditor: Auditor,
         clock: Clock,
         pool: Pool,
+        counts: ConfigCounts,
     ) -> None:
         self._loaded = boot.loaded
+        self._counts = counts
         self._sources = boot.sources
         self._verbose = boot.verbose
         self._running = settings
@@ -116,7 +143,7 @@ class LiveConfiguration:
         self._mine = asyncio.Lock()
         self._seen = 0
         self._reload_seen = b""
-        self._file_state = self._stat()
+        self._file_state = boot.file_state
 
     @property
     def settings(self) -> Settings:
@@ -303,6 +330,7 @@ class LiveConfiguration:
             await self._control.change_bootstrap_hash(restoring.new_hash)
         if journal is not None and failure is None:
             await self._pool.run(journal.end)
+        self._counts.config_changed(ConfigSource.API if keep else ConfigSource.FILE, applied=True)
         return Applied(
             applied=True,
             persisted=failure is None,
@@ -363,7 +391,7 @@ class LiveConfiguration:
         )
 
     @asynccontextmanager
-    async def _exclusive(self, etag: str | None) -> AsyncIterator[None]:
+    async def _exclusive(self, etag: str | None, source: ConfigSource = ConfigSource.API) -> AsyncIterator[None]:
         """One change at a time on this host, made to the newest configuration. Raises Refused."""
         async with self._mine:
             descriptor = os.open(self._run_dir / "config.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -374,6 +402,9 @@ class LiveConfiguration:
                     message = "the configuration was changed by somebody else since it was read"
                     raise Refused(412, "changed_meanwhile", message)
                 yield
+            except Exception:
+                self._counts.config_changed(source, applied=False)
+                raise
             finally:
                 os.close(descriptor)
 
@@ -420,7 +451,7 @@ class LiveConfiguration:
         """
         self._file_state = await self._pool.run(self._stat)
         try:
-            async with self._exclusive(None):
+            async with self._exclusive(None, ConfigSource.FILE):
                 loaded = await self._pool.run(loading.reload, self._sources)
                 before = self._loaded
                 if (loaded.file_settings, loaded.references) == (before.file_settings, before.references):
@@ -439,14 +470,8 @@ class LiveConfiguration:
         except FileNotFoundError:
             return b""
 
-    def _stat(self) -> tuple[int, int, int] | None:
-        if self._sources.path is None:
-            return None
-        try:
-            found = self._sources.path.stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+    def _stat(self) -> FileState | None:
+        return _state_of(self._sources.path)
 
 
 _FLAT_ADVANCED: Final = (

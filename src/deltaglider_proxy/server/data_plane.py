@@ -4,8 +4,9 @@ requests that have begun end on theirs.
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self, TypeVar
 
 from deltaglider_proxy.admin.ports import BackendHealth
 from deltaglider_proxy.engine import errors as engine_errors
@@ -17,11 +18,13 @@ from deltaglider_proxy.server.from_config import CannotStart
 from deltaglider_proxy.server.services import Services
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.storage import open_all
-from deltaglider_proxy.storage.errors import Away, StorageError, Unavailable
+from deltaglider_proxy.storage.errors import Away, Denied, StorageError, Unavailable
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
 from deltaglider_proxy.telemetry.tasks import Background, Crew
+
+R = TypeVar("R")
 
 _PATIENCE: Final = 10.0
 _WRONG_KEYS: Final = re.compile("InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken")
@@ -38,16 +41,70 @@ def share(settings: EngineSettings, workers: int) -> EngineSettings:
     )
 
 
+def is_up(error: Exception) -> bool:
+    """Whether a backend that answered with this can be worked with: one may be allowed objects, and not listings."""
+    return isinstance(error, Denied) and not _WRONG_KEYS.search(str(error))
+
+
+async def on_present(present: Callable[[], "DataPlane"], work: Callable[["DataPlane"], Awaitable[R]]) -> R:
+    """For what is no request: nobody waits for it before a former plane is closed, so it is begun again on the new one.
+    Raises what `work` raises on the plane that is there at its end.
+    """
+    while True:
+        plane = present()
+        try:
+            return await work(plane)
+        except Exception:
+            if plane is present():
+                raise
+
+
+class _Codecs:
+    """The threads of codecs. Whoever uses them last ends them."""
+
+    def __init__(self, size: int) -> None:
+        self.pool = Pool(size, "codec")
+        self._users = 1
+
+    def shared(self) -> Self:
+        self._users += 1
+        return self
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self.pool.close()
+
+
 class DataPlane:
-    def __init__(self, settings: ServerSettings, pool: Pool, clock: Clock, metrics: Metrics) -> None:
-        """Raises ValueError for an endpoint that cannot be, OSError for folders that cannot be used."""
+    def __init__(
+        self,
+        settings: ServerSettings,
+        pool: Pool,
+        clock: Clock,
+        metrics: Metrics,
+        former: "DataPlane | None" = None,
+    ) -> None:
+        """`former` shares its threads, so that a change needs no new ones, which a host short of memory may not give.
+
+        Raises ValueError for an endpoint that cannot be, OSError for folders that cannot be used.
+        """
         ours = share(settings.engine, settings.workers)
         self.settings = settings
-        self._codec_pool = Pool(ours.codec_slots, "codec")
         self._services = Services(settings, pool, clock)
         self._routed = open_all(settings.storage, self._services.backends, pool, clock)
-        self.context = Context(self._routed, ours, clock, pool, self._codec_pool, CountedEvents(metrics), Background())
-        self.engine = Engine(self.context)
+        self.codecs: _Codecs
+        if former is not None and former.codecs.pool.size == ours.codec_slots:
+            self.codecs = former.codecs.shared()
+        else:
+            self.codecs = _Codecs(ours.codec_slots)
+        events = CountedEvents(metrics)
+        self.context = Context(self._routed, ours, clock, pool, self.codecs.pool, events, Background())
+        try:
+            self.engine = Engine(self.context)
+        except BaseException:
+            self.codecs.release()
+            raise
         self._crew = Crew()
 
     def start(self, *, leads: bool) -> None:
@@ -72,15 +129,18 @@ class DataPlane:
             if health.status in ("unreachable", "auth-rejected"):
                 raise CannotStart(f"backend {backend.name!r} is {health.status}: {health.detail}")
 
+    async def ask(self, name: str) -> None:
+        """One round trip to a backend, however long it takes. Raises KeyError, StorageError."""
+        await self._routed.named(name).buckets()
+
     async def health(self, name: str) -> BackendHealth:
         """Ask a backend now. Raises KeyError."""
-        backend = self._routed.named(name)
         try:
             async with asyncio.timeout(_PATIENCE):
                 try:
-                    await backend.buckets()
+                    await self.ask(name)
                 except Unavailable:
-                    await backend.buckets()  # by now it is known whether connections are refused
+                    await self.ask(name)  # by now it is known whether connections are refused
             status, detail = "healthy", ""
         except (Away, TimeoutError) as error:
             status, detail = "unreachable", str(error) or "no answer in time"
@@ -94,4 +154,4 @@ class DataPlane:
         await self._crew.close()
         await self.engine.close()
         await self.context.backend.close()
-        self._codec_pool.close()
+        self.codecs.release()

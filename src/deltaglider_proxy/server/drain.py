@@ -11,7 +11,8 @@ class DrainFlag:
     def __init__(self, run_dir: Path) -> None:
         descriptor = os.open(run_dir / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.truncate(descriptor, 1)
+            # A mapped hole that cannot be filled kills the process; reserving the room now is an ordinary error.
+            os.posix_fallocate(descriptor, 0, 1)
             self._byte = mmap.mmap(descriptor, 1)
         finally:
             os.close(descriptor)

@@ -30,6 +30,7 @@ from deltaglider_proxy.storage.backends.s3.settings import S3Settings as Service
 from deltaglider_proxy.storage.backends.s3.settings import endpoint_of
 from deltaglider_proxy.storage.routing import Route
 from deltaglider_proxy.telemetry import log_filter
+from deltaglider_proxy.telemetry.log_ring import query_level
 from deltaglider_proxy.telemetry.logs import LogFormat
 
 _MIB = 1 << 20
@@ -97,6 +98,9 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         log_filter=resolution.filter,
         log_warnings=resolution.warnings,
         log_format=LogFormat(runtime.log_format),
+        log_ring_size=runtime.log_ring_size,
+        log_ring_floor=query_level(runtime.log_ring_level),
+        traces_endpoint=runtime.otel_exporter_otlp_endpoint,
         run_dir=run_dir,
         cache_mb=advanced.cache_size_mb,
         metadata_cache_mb=advanced.metadata_cache_mb,
@@ -171,7 +175,12 @@ def _storage(loaded: LoadedConfig, run_dir: Path) -> StorageSettings:
     named = named or {SINGLETON: section.backend}
     default = section.default_backend or next(iter(named))
     fsync = loaded.settings.advanced.fsync
-    backends = tuple(_backend(name, backend, run_dir, fsync=fsync) for name, backend in named.items())
+    backends = tuple(
+        Directory(name, Path(backend.path).absolute(), fsync)
+        if isinstance(backend, FilesystemBackend)
+        else _service(name, backend, loaded, run_dir)
+        for name, backend in named.items()
+    )
     routes = {
         bucket: Route(policy.backend or default, policy.alias or bucket)
         for bucket, policy in section.buckets.items()
@@ -187,26 +196,33 @@ def _storage(loaded: LoadedConfig, run_dir: Path) -> StorageSettings:
     return StorageSettings(backends, default, routes, made, reserved)
 
 
-def _backend(name: str, backend: FilesystemBackend | S3Backend, run_dir: Path, *, fsync: bool) -> Directory | Service:
-    match backend:
-        case FilesystemBackend(path=path):
-            return Directory(name, Path(path).absolute(), fsync)
-        case S3Backend(access_key_id=key_id, secret_access_key=secret):
-            pair = ServiceKeyPair(key_id, secret.reveal()) if key_id and secret else None
-            settings = ServiceSettings(
-                run_dir / "locks",
-                backend.endpoint,
-                backend.region,
-                backend.force_path_style,
-                pair,
-                backend.allow_local,
-                name=name,
-            )
-            try:
-                endpoint_of(settings)
-            except ValueError as error:
-                raise CannotStart(f"backend {name!r}: {error}") from error
-            return Service(name, settings)
+def _service(name: str, backend: S3Backend, loaded: LoadedConfig, run_dir: Path) -> Service:
+    """Raises CannotStart."""
+    runtime, secret = loaded.runtime, backend.secret_access_key
+    deadline, grace = runtime.s3_operation_attempt_timeout_secs, loaded.settings.advanced.gc_grace.total_seconds()
+    if deadline > grace / 4:
+        raise CannotStart(
+            f"DGP_S3_OPERATION_ATTEMPT_TIMEOUT_SECS: {deadline} s are more than a quarter of advanced.gc_grace "
+            f"({grace:.0f} s), so garbage collection could overtake an upload; lower the one or raise the other"
+        )
+    settings = ServiceSettings(
+        run_dir / "locks",
+        backend.endpoint,
+        backend.region,
+        backend.force_path_style,
+        ServiceKeyPair(backend.access_key_id, secret.reveal()) if backend.access_key_id and secret else None,
+        backend.allow_local,
+        connect_timeout=float(runtime.s3_connect_timeout_secs),
+        read_timeout=float(runtime.s3_read_timeout_secs),
+        deadline=float(deadline),
+        idle_timeout=float(runtime.s3_stall_grace_secs),
+        name=name,
+    )
+    try:
+        endpoint_of(settings)
+    except ValueError as error:
+        raise CannotStart(f"backend {name!r}: {error}") from error
+    return Service(name, settings)
 
 
 def _check_apart(storage: StorageSettings, own: tuple[Path, ...]) -> None:

@@ -54,8 +54,10 @@ class Housekeeping:
         for bucket, _ in await self._buckets():
             try:
                 report = await self._current().collect(bucket)
+                self._metrics.collected(report.removed)
                 _log.info("collected garbage", bucket=bucket, removed=report.removed, condemned=report.condemned)
             except errors.EngineError:
+                self._metrics.collected(None)
                 _log.exception("garbage could not be collected", bucket=bucket)
 
     async def _buckets(self) -> list[tuple[str, float]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from deltaglider_proxy.access.client_address import ClientAddresses
@@ -55,11 +56,15 @@ from deltaglider_proxy.server.worker import load
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
+from deltaglider_proxy.telemetry.log_ring import LogRing, Unshared
 from deltaglider_proxy.telemetry.logs import Logs
 from deltaglider_proxy.telemetry.pool import Pool
 
 Certificate = tuple[CertificateSource, Material]
 """Where it comes from, and what is there now."""
+
+_IDLE_MS = 30_000
+_BEHIND_A_PROXY_MS = 4_100_000
 
 _cache_log = structlog.get_logger("deltaglider_proxy.cache")
 _log = structlog.get_logger("deltaglider_proxy.server")
@@ -71,7 +76,8 @@ def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
         settings = settings_of(loaded, verbose=verbose)
     except CannotStart as error:
         return _refuse(error)
-    logs = Logs.start(settings.log_filter, settings.log_format)
+    beginning = Unshared()
+    logs = Logs.start(settings.log_filter, settings.log_format, keeper=beginning)
     try:
         for warning in (*loaded.warnings, *settings.log_warnings):
             _log.warning(str(warning))
@@ -92,9 +98,21 @@ def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
     finally:
         # Worker processes are forks: no thread of this process may live when they begin.
         logs.stop()
+    _keep_log(settings, beginning)
     code = _serve(settings, Boot(loaded, sources, verbose), certificate)
     del claimed
     return code
+
+
+def _keep_log(settings: ServerSettings, beginning: Unshared) -> None:
+    """What was said so far, for whoever looks later."""
+    ring = LogRing(settings.log_ring, settings.log_ring_floor)
+    try:
+        ring.keep(beginning.entries)
+    except OSError as error:  # the lines are on stdout, and the workers say this again in the log
+        sys.stderr.write(f"warning: the first log lines cannot be kept for the admin API: {error}\n")
+    finally:
+        ring.close()
 
 
 def _finish_restore(control: ControlSettings) -> RestoreJournal | None:
@@ -138,6 +156,7 @@ def _prepare(settings: ServerSettings) -> None:
     forget_applied(settings.run_dir)
     forget_verdicts(settings.run_dir, settings.storage.services)
     forget_probe(settings.run_dir)
+    LogRing.create(settings.log_ring, settings.log_ring_size)
     worker_slots.prepare(settings.run_dir, SystemClock().now())
     DrainFlag(settings.run_dir).lower()
 
@@ -268,6 +287,15 @@ def _load(settings: ServerSettings, boot: Boot, tls: bool, _target: str = "", *,
     return Front(load(settings, boot), addresses, tls=tls, ready=ready)
 
 
+def _head_timeout(settings: ServerSettings) -> int:
+    """Milliseconds that a connection may be without a request, or take for the head of one.
+
+    A proxy must be the one that ends an idle connection: were it this server, the next request could come in the same
+    moment and be lost. AWS recommends no less than the load balancer's own idle timeout, which is 4000 s at most.
+    """
+    return _BEHIND_A_PROXY_MS if settings.trust_proxy_headers else _IDLE_MS
+
+
 def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None) -> int:
     options: dict[str, Any] = {
         "address": settings.host,
@@ -281,6 +309,7 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
         "workers_kill_timeout": max(1, round(settings.shutdown_grace)),
         "backlog": 1024,
         "backpressure": max(settings.s3.max_concurrent_requests, 1),
+        "http1_settings": HTTP1Settings(header_read_timeout=_head_timeout(settings)),
     }
     server: MPServer
     if certificate is None:

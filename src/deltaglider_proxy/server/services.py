@@ -18,7 +18,7 @@ from deltaglider_proxy.storage.backends.s3.backend import S3Backend
 from deltaglider_proxy.storage.backends.s3.client import Client
 from deltaglider_proxy.storage.backends.s3.probe import Report, probe
 from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts, findings
-from deltaglider_proxy.storage.errors import StorageError, Unavailable
+from deltaglider_proxy.storage.errors import Denied, StorageError, Unavailable
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
 
@@ -27,6 +27,7 @@ _log = structlog.get_logger("deltaglider_proxy.backends")
 _BOOT_ATTEMPTS, _BOOT_PAUSE, _BOOT_PATIENCE = 2, 0.5, 5.0
 _LOOK = 1.0
 _AGAIN, _DAILY = 15.0, 24 * 3600.0
+_MOST_BUCKETS = 5
 
 
 class Services:
@@ -64,19 +65,21 @@ class Services:
     async def _probe(self, service: Service) -> bool:
         """False if that was not possible yet."""
         try:
-            bucket = await self._some_bucket(service.name)
-            if bucket is None:
-                return False
-            report = await probe_service(service, bucket, self._pool, self._clock)
+            for bucket in (await self._candidates(service.name))[:_MOST_BUCKETS]:
+                try:
+                    report = await probe_service(service, bucket, self._pool, self._clock)
+                except Denied as error:  # what the service can do is the same in a bucket that is ours to write
+                    _log.warning("a bucket may not be written", backend=service.name, bucket=bucket, reason=str(error))
+                    continue
+                _write_verdicts(self._run_dir, service.name, report.verdicts)
+                _say(service.name, report)
+                return True
         except StorageError as error:
             _log.warning("a backend cannot be probed yet", backend=service.name, reason=str(error))
-            return False
-        _write_verdicts(self._run_dir, service.name, report.verdicts)
-        _say(service.name, report)
-        return True
+        return False
 
-    async def _some_bucket(self, name: str) -> str | None:
-        """One with a route, if it is there. Whoever may not list buckets has the route's for all."""
+    async def _candidates(self, name: str) -> list[str]:
+        """Buckets to probe in: those with routes first. Whoever may not list buckets has the routes' for all."""
         routed = [route.bucket for route in self._routes.values() if route.backend == name]
         try:
             there = [info.name for info in await self.backends[name].buckets()]
@@ -84,8 +87,8 @@ class Services:
             if not routed:
                 raise
             await self.backends[name].bucket(routed[0])
-            return routed[0]
-        return next((bucket for bucket in routed if bucket in there), there[0] if there else None)
+            return routed
+        return sorted(there, key=lambda bucket: bucket not in routed)
 
     async def boot(self) -> list[str]:
         """Probe all, for the first time; the names of those that do not answer."""
@@ -101,7 +104,7 @@ class Services:
                 await asyncio.sleep(_BOOT_PAUSE)
             try:
                 async with asyncio.timeout(_BOOT_PATIENCE):
-                    await self._some_bucket(service.name)
+                    await self._candidates(service.name)
             except (StorageError, TimeoutError) as error:
                 _log.warning(
                     "a backend does not answer", backend=service.name, reason=str(error) or "no answer in time"
@@ -131,7 +134,7 @@ async def probe_service(service: Service, bucket: str, pool: Pool, clock: Clock)
 def _say(name: str, report: Report) -> None:
     lacking = {finding.name: finding.consequence for finding in findings(report.verdicts) if finding.consequence}
     _log.info("probed a backend", backend=name, bucket=report.bucket, lacking=", ".join(lacking) or "nothing")
-    for rule in report.lifecycle:
+    for rule in report.rules.lifecycle:
         _log.error("a lifecycle rule would remove what deltas need", backend=name, bucket=report.bucket, rule=rule)
 
 

@@ -66,6 +66,12 @@ class ServerSettings:
     log_format: LogFormat
     log_warnings: tuple[str, ...]
     """Sources of a log filter that could not be used."""
+    log_ring_size: int
+    """Lines."""
+    log_ring_floor: int
+    """Least level of those lines."""
+    traces_endpoint: str | None
+    """Of a collector that takes OTLP; None: there are no traces."""
     run_dir: Path
     """Shared by the workers of this server, emptied at each start."""
     cache_mb: int
@@ -83,3 +89,8 @@ class ServerSettings:
     sweep_interval: float = 300.0
     gc_interval: float = 24 * 3600.0
     version: str = ""
+
+    @property
+    def log_ring(self) -> Path:
+        """The last lines of the log, of all processes of the server."""
+        return self.run_dir / "log-ring"

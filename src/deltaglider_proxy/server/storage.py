@@ -88,6 +88,8 @@ def claim(settings: StorageSettings) -> list[FilesystemBackend]:
             opened.acquire_host()
             claimed.append(opened)
     finally:
+        for opened in claimed:
+            opened.finish_purge()
         pool.close()
     return claimed
 

@@ -25,6 +25,7 @@ from deltaglider_proxy.server.tls import CertificateSource, FileWatch, SealedCop
 from deltaglider_proxy.server.tls_front import Front
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.log_ring import LogRing
 from deltaglider_proxy.telemetry.logs import Logs
 
 LOOK_SECONDS: Final = 5.0
@@ -212,8 +213,10 @@ class TlsServer(MPServer):
         """Only now: a process with the thread of a log must not fork."""
         if reason is not None:
             fields["reason"] = str(reason)
-        logs = Logs.start(self._settings.log_filter, self._settings.log_format)
+        ring = LogRing(self._settings.log_ring, self._settings.log_ring_floor)
+        logs = Logs.start(self._settings.log_filter, self._settings.log_format, keeper=ring)
         try:
             getattr(_log, method)(event, **fields)
         finally:
             logs.stop()
+            ring.close()

@@ -6,15 +6,14 @@ Built when the event loop runs (ASGI lifespan), taken down when it ends; a worke
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from deltaglider_proxy.access.admission.chain import Facts
-from deltaglider_proxy.access.auditor import Auditor
 from deltaglider_proxy.access.authenticator import Authenticator
 from deltaglider_proxy.access.client_address import Address, ClientAddresses
 from deltaglider_proxy.access.failure_limit import FailureLimit
@@ -30,7 +29,7 @@ from deltaglider_proxy.control.audit.segments import Segments
 from deltaglider_proxy.engine import errors as engine_errors
 from deltaglider_proxy.engine.engine import Engine
 from deltaglider_proxy.ops.app import PREFIX, OpsApp
-from deltaglider_proxy.ops.cache_monitor import CacheSample, watch
+from deltaglider_proxy.ops.cache_monitor import watch
 from deltaglider_proxy.ops.documentation import Documentation
 from deltaglider_proxy.ops.readiness import ConfigDb, Readiness
 from deltaglider_proxy.ops.stats import Stats, StatsUnavailable, Totals
@@ -39,14 +38,16 @@ from deltaglider_proxy.s3.app import S3App, Serving, Uses
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.s3.observe import Observer
 from deltaglider_proxy.s3.protocol.errors import S3Error
+from deltaglider_proxy.server.admin_watch import AdminWatch, CountedAuditor
 from deltaglider_proxy.server.announcements import Announcements
 from deltaglider_proxy.server.backend_probes import BackendProbes
 from deltaglider_proxy.server.config_sync import ConfigSync
 from deltaglider_proxy.server.configuration import Boot, LiveConfiguration
 from deltaglider_proxy.server.control_plane import ControlPlane
-from deltaglider_proxy.server.data_plane import DataPlane
+from deltaglider_proxy.server.data_plane import DataPlane, on_present
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart
+from deltaglider_proxy.server.host_watch import HostWatch
 from deltaglider_proxy.server.housekeeping import Housekeeping
 from deltaglider_proxy.server.memory import bound_allocator
 from deltaglider_proxy.server.settings import ServerSettings
@@ -56,11 +57,12 @@ from deltaglider_proxy.storage.backends.filesystem.backend import FilesystemBack
 from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import SystemClock
-from deltaglider_proxy.telemetry.exposition import HostState
+from deltaglider_proxy.telemetry.log_ring import LogRing
 from deltaglider_proxy.telemetry.logs import Logs
 from deltaglider_proxy.telemetry.metrics import Metrics
 from deltaglider_proxy.telemetry.pool import Pool
-from deltaglider_proxy.telemetry.tasks import Background, Crew
+from deltaglider_proxy.telemetry.tasks import Background, Crew, kept_going
+from deltaglider_proxy.telemetry.tracing import start_traces
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -76,15 +78,6 @@ def load(settings: ServerSettings, boot: Boot, _target: str = "") -> "Worker":
     """What the HTTP server calls in each of its worker processes."""
     bound_allocator()
     return Worker(settings, boot)
-
-
-@dataclass(slots=True)
-class CacheGauge:
-    """The shared reference cache, as it was a moment ago."""
-
-    max_bytes: int
-    size_bytes: int = 0
-    entries: int = 0
 
 
 def _resolve(method: str, path: str, query: str, *, authenticated: bool, address: Address | None) -> Facts:
@@ -115,9 +108,11 @@ class Worker:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        logs = Logs.start(self._settings.log_filter, self._settings.log_format)
+        settings = self._settings
+        ring = LogRing(settings.log_ring, settings.log_ring_floor)
+        logs = Logs.start(settings.log_filter, settings.log_format, keeper=ring)
         try:
-            self._running = await _Running.start(self._settings, self._boot, logs)
+            self._running = await _Running.start(settings, self._boot, logs, ring)
         except Exception as error:  # noqa: BLE001 - whatever it is, the server must hear that this worker cannot start
             _log.exception("a worker cannot start")
             logs.stop()
@@ -133,21 +128,23 @@ class Worker:
 class _Running:
     """The parts of a worker, alive. What a change of the configuration replaces is `plane` and what S3 serves with."""
 
-    def __init__(self, settings: ServerSettings, boot: Boot, logs: Logs) -> None:
+    def __init__(self, settings: ServerSettings, boot: Boot, logs: Logs, ring: LogRing) -> None:
         self._settings = settings
         self._logs = logs
+        self._ring = ring
         self._clock = SystemClock()
         self._pool = Pool(settings.pool_threads, "files")
         self._metrics = Metrics(
             settings.run_dir, self._clock, settings.version, settings.storage.type, settings.engine.codec_slots
         )
+        self._traces = start_traces(settings.traces_endpoint, settings.version)
         self._announcements = Announcements(settings.run_dir, self._metrics.slot)
         self._plane = DataPlane(settings, self._pool, self._clock, self._metrics)
         self._prepared: DataPlane | None = None
         self._boot_storage = settings.storage
         self._claims: dict[Path, FilesystemBackend] = {}
         self._background = Background()
-        self._gauge = CacheGauge(settings.engine.cache_bytes)
+        self._host = HostWatch(self._present, self._metrics, logs, self._pool, settings.engine.cache_bytes)
         self._manual = Documentation.shipped()
         self._drain = DrainFlag(settings.run_dir)
         self._replay = ReplayWindow(settings.run_dir / "replay", settings.replay_window)
@@ -162,18 +159,20 @@ class _Running:
             addresses,
             self._clock,
             self._pool,
-            Observer(self._metrics, self._clock),
+            Observer(self._metrics, self._clock, self._traces),
         )
         self.ops = OpsApp(
-            cache=self._gauge,
+            cache=self._host.cache,
             peak_rss_bytes=self._metrics.peak_rss_bytes,
             readiness=Readiness(
                 self._list_buckets, self._head_nobodys_bucket, self._clock, settings.ready, self._config_db
             ),
-            stats=Stats(self._totals, self._clock),
-            metrics=self._scrape,
+            stats=Stats(self._totals, self._clock, settings.run_dir),
+            metrics=self._host.scrape,
             lifecycle=self._drain,
             manual=self._manual_page,
+            recorder=self._metrics,
+            clock=self._clock,
         )
         self._housekeeping = Housekeeping(
             self._engine, self._metrics, self._clock, settings.sweep_interval, settings.gc_interval
@@ -188,11 +187,15 @@ class _Running:
         settings = self._settings
         if settings.sync is None:
             return None
+        self._metrics.config_sync_expected()
         bucket = SyncBucket(settings.sync, self._pool, self._clock)
         return ConfigSync(bucket, self._control, settings.run_dir, settings.sync.poll, self._clock, self._metrics)
 
     async def _manual_page(self, name: str) -> bytes | None:
         return await self._pool.run(self._manual.page, name)
+
+    def _present(self) -> DataPlane:
+        return self._plane
 
     def _engine(self) -> Engine:
         return self._plane.engine
@@ -202,23 +205,30 @@ class _Running:
         return replace(s3, max_concurrent_requests=max(1, s3.max_concurrent_requests // self._settings.workers))
 
     @classmethod
-    async def start(cls, settings: ServerSettings, boot: Boot, logs: Logs) -> "_Running":
-        running = cls(settings, boot, logs)
+    async def start(cls, settings: ServerSettings, boot: Boot, logs: Logs, ring: LogRing) -> "_Running":
+        running = cls(settings, boot, logs, ring)
         leads = running._metrics.first_worker
         await running._control.start()
         running._build_admin(boot)
         await running._plane.make_declared()
+        lasting: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("users", running._control.follow),
+            ("configuration", lambda: running._configuration.follow(leads=leads)),
+            ("cache", running._host.observe),
+            ("server process", running._follow_server),
+        ]
         if leads:
-            running._crew.start(running._housekeeping.run())
-            running._crew.start(watch(running._cache_sample))
+            lasting += [
+                ("housekeeping", running._housekeeping.run),
+                ("cache monitor", lambda: watch(running._host.cache_sample)),
+                ("backends", running._host.ask_backends),
+            ]
             running._background.start("a look at the audit log", running._verify_audit())
-            if running._sync is not None:
-                running._crew.start(running._sync.run(lambda: running._control.revision))
+            if (sync := running._sync) is not None:
+                lasting.append(("config sync", lambda: sync.run(lambda: running._control.revision)))
         running._plane.start(leads=leads)
-        running._crew.start(running._control.follow())
-        running._crew.start(running._configuration.follow(leads=leads))
-        running._crew.start(running._observe_cache())
-        running._crew.start(running._follow_server())
+        for name, work in lasting:
+            running._crew.start(kept_going(name, work))
         return running
 
     def _build_admin(self, boot: Boot) -> None:
@@ -231,9 +241,9 @@ class _Running:
         segments = Segments(directory, key, audit.max_bytes)
         self._segments = segments
         self._audit = AuditLog(segments, audit.node, self._clock, self._metrics.audit_dropped)
-        auditor = Auditor(self._audit, object_writes=audit.object_writes)
+        auditor = CountedAuditor(self._audit, self._metrics, object_writes=audit.object_writes)
         self._configuration = LiveConfiguration(
-            boot, settings, self, control, self._announcements, auditor, self._clock, self._pool
+            boot, settings, self, control, self._announcements, auditor, self._clock, self._pool, self._metrics
         )
         self.s3.audit(auditor)
         self.admin = AdminApp(
@@ -241,7 +251,7 @@ class _Running:
                 settings=settings.admin,
                 control=control,
                 configuration=self._configuration,
-                backends=BackendProbes(lambda: self._plane, self._pool, self._clock),
+                backends=BackendProbes(self._present, self._pool, self._clock),
                 auditor=auditor,
                 audit_dir=directory,
                 verify_audit=segments.verify,
@@ -252,8 +262,9 @@ class _Running:
                 try_hash=control.opens_with,
                 resolve_request=_resolve,
                 sharing=self._sync,
-                logs=self._logs.ring,
+                logs=self._ring,
                 draining=lambda: self._drain.draining,
+                watcher=AdminWatch(self._metrics, self._traces),
                 clock=self._clock,
                 pool=self._pool,
             )
@@ -280,7 +291,7 @@ class _Running:
             return
         try:
             await self._claim(settings.storage, leads=applies)
-            self._prepared = DataPlane(settings, self._pool, self._clock, self._metrics)
+            self._prepared = DataPlane(settings, self._pool, self._clock, self._metrics, self._plane)
             await self._prepared.check_against(before)
         except (ValueError, OSError, RootUnusable) as error:
             raise CannotStart(str(error)) from error
@@ -343,6 +354,7 @@ class _Running:
         await self._control.close()
         if self._audit is not None:
             await self._pool.run(self._audit.close)
+        await self._pool.run(self._traces.close)
         self._announcements.close()
         self._replay.close()
         self._failures.close()
@@ -358,36 +370,18 @@ class _Running:
             await asyncio.sleep(1)
         signal.raise_signal(signal.SIGTERM)
 
-    async def _observe_cache(self) -> None:
-        while True:
-            used, entries = await self._pool.run(self._engine().cache.usage)
-            self._gauge.size_bytes, self._gauge.entries = used, entries
-            self._metrics.sample(self._plane.context.slots.free)
-            await asyncio.sleep(1)
-
-    async def _cache_sample(self) -> CacheSample:
-        hits, misses = self._metrics.cache_uses()
-        gauge = self._gauge
-        return CacheSample(gauge.size_bytes, gauge.max_bytes, gauge.entries, hits, misses)
-
     async def _list_buckets(self) -> None:
-        await self._engine().list_buckets()
+        await on_present(self._present, lambda plane: plane.engine.list_buckets())
 
     async def _head_nobodys_bucket(self) -> None:
         try:
-            await self._engine().head_bucket(_NOBODYS_BUCKET)
+            await on_present(self._present, lambda plane: plane.engine.head_bucket(_NOBODYS_BUCKET))
         except engine_errors.NoSuchBucket:
             return
 
     async def _totals(self, bucket: str | None) -> Totals:
         try:
-            usage = await self._engine().usage(bucket)
+            usage = await on_present(self._present, lambda plane: plane.engine.usage(bucket))
         except engine_errors.EngineError as error:
             raise StatsUnavailable(str(error)) from error
         return Totals(usage.objects, usage.logical_bytes, usage.stored_bytes)
-
-    async def _scrape(self) -> bytes:
-        uploads = await self._engine().open_uploads()
-        self._metrics.sample(self._plane.context.slots.free)
-        state = HostState(self._gauge.size_bytes, self._gauge.entries, self._gauge.max_bytes, uploads)
-        return await self._pool.run(self._metrics.render, state)

@@ -137,11 +137,19 @@ SWEEP_LAST_BYTES = _gauge(
 
 AUTH_ATTEMPTS = _counter("deltaglider_auth_attempts_total", "Verified or refused signatures.", "result")
 AUTH_FAILURES = _counter("deltaglider_auth_failures_total", "Refused signatures by reason.", "reason")
-
-AUDIT_DROPPED = _counter(
-    "deltaglider_audit_dropped_total", "Audit records that could not be written, because the disk is full or slow."
+ACCESS_DENIED = _counter("deltaglider_access_denied_total", "Requests that were refused, whoever sent them.", "reason")
+ADMISSION_DECISIONS = _counter(
+    "deltaglider_admission_decisions_total", "Requests that an admission block decided, by what it said.", "decision"
 )
+THROTTLED = _counter(
+    "deltaglider_throttled_total", "Answers held back or refused because of earlier failures.", "surface", "decision"
+)
+SIGN_INS = _counter("deltaglider_admin_sign_ins_total", "Attempts to sign in to the admin API.", "result")
+QUOTA_REFUSALS = _counter("deltaglider_quota_refusals_total", "Writes that a quota refused.")
 
+CONFIG_CHANGES = _counter(
+    "deltaglider_config_changes_total", "Attempts to change the configuration while it runs.", "source", "result"
+)
 CONFIG_SYNC_SUCCESS = _gauge(
     "deltaglider_config_sync_last_success_timestamp_seconds",
     "When the users that nodes share through a bucket were last found the same here and there.",
@@ -149,6 +157,21 @@ CONFIG_SYNC_SUCCESS = _gauge(
 )
 CONFIG_SYNC_CONFLICTS = _counter(
     "deltaglider_config_sync_conflicts_total", "Changes of users that two nodes made at once; each was merged."
+)
+BACKEND_UP = _gauge(
+    "deltaglider_backend_up",
+    "Whether a storage backend answers (1) or not (0), as last asked by the server itself.",
+    "backend",
+    merge=Merge.LATEST,
+)
+GC_RUNS = _counter("deltaglider_gc_runs_total", "Buckets looked through for garbage, by outcome.", "result")
+GC_REMOVED = _counter("deltaglider_gc_references_removed_total", "References that collection removed.")
+
+LOG_EVENTS = _counter("deltaglider_log_events_total", "Log lines by level.", "level")
+LOG_DROPPED = _counter("deltaglider_log_dropped_total", "Log lines lost because nobody read stdout fast enough.")
+
+AUDIT_DROPPED = _counter(
+    "deltaglider_audit_dropped_total", "Audit records that could not be written, because the disk is full or slow."
 )
 
 FAMILIES: tuple[Family, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Family))

@@ -30,6 +30,8 @@ class HostState:
     cache_entries: int = 0
     cache_max_bytes: int = 0
     multipart_uploads: int = 0
+    backends: tuple[str, ...] = ()
+    """Those of the configuration of now: what was known of others is not told any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Exposition:
         values = self._merged(frozenset(live))
         usage = processes.total([self._server.pid, *live.values()])
         computed = self._computed(host, usage, *_cache_uses(values))
+        asked = values.pop(catalogue.BACKEND_UP.name, {})
+        computed[catalogue.BACKEND_UP.name] = {(name,): asked[name,] for name in host.backends if (name,) in asked}
         text: bytes = generate_latest(_Snapshot(values | computed))
         return text
 
@@ -77,9 +81,7 @@ class Exposition:
                 by_labels[series.labels] = numbers if known is None else _merge(family.merge, known, numbers)
         return merged
 
-    def _computed(
-        self, host: HostState, usage: ProcessUsage | None, hits: int, misses: int
-    ) -> dict[str, dict[tuple[str, ...], list[float]]]:
+    def _computed(self, host: HostState, usage: ProcessUsage | None, hits: int, misses: int) -> dict[str, _Values]:
         uses = hits + misses
         gauges: list[tuple[Family, float]] = [
             (catalogue.PROCESS_START, self._server.started),

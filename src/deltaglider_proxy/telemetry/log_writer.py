@@ -13,8 +13,8 @@ from typing import BinaryIO
 import structlog
 from typing_extensions import override
 
-from deltaglider_proxy.telemetry.log_lines import LogEntry, Renderer, entry_of
-from deltaglider_proxy.telemetry.log_ring import LogRing
+from deltaglider_proxy.telemetry.log_lines import LEVEL_NAMES, LogEntry, Renderer, entry_of
+from deltaglider_proxy.telemetry.log_ring import Keeper
 
 QUEUE_SIZE = 10_000
 _BATCH = 500
@@ -27,17 +27,24 @@ _Item = logging.LogRecord | None
 class LogWriter(logging.Handler):
     """A handler whose `emit` only enqueues. After a fork the child writes through a thread of its own."""
 
-    def __init__(self, stream: BinaryIO, render: Renderer, ring: LogRing, queue_size: int = QUEUE_SIZE) -> None:
+    def __init__(
+        self, stream: BinaryIO, render: Renderer, keeper: Keeper | None = None, queue_size: int = QUEUE_SIZE
+    ) -> None:
         super().__init__()
         self._stream = stream
         self._render = render
-        self._ring = ring
+        self._keeper = keeper
+        self._keeping = True
         self._queue_size = queue_size
         self._closed = False
         self._pause = threading.Event()
         """Set when the writer is to end: then nothing is gathered any more."""
         self.dropped = 0
         """Lines lost and not reported yet."""
+        self.lost = 0
+        """Lines lost and reported."""
+        self.counts = {name.lower(): 0 for _, name in LEVEL_NAMES}
+        """Lines written so far, by level."""
         self._start()
         os.register_at_fork(after_in_child=self._after_fork)
 
@@ -83,31 +90,31 @@ class LogWriter(logging.Handler):
             while len(batch) < _BATCH and not records.empty():
                 batch.append(records.get_nowait())
             ending = None in batch
-            lines = [self._line(record) for record in batch if record is not None]
+            entries = [entry_of(record) for record in batch if record is not None]
             if self.dropped:
-                lines.append(self._dropped_line())
-            self._write(b"".join(lines))
+                entries.append(self._dropped_entry())
+            for entry in entries:
+                self.counts[entry.level_name.lower()] += 1
+            self._write(b"".join(map(self._render, entries)))
+            self._keep(entries)
 
-    def _line(self, record: logging.LogRecord) -> bytes:
-        entry = entry_of(record)
-        self._ring.add(entry)
-        return self._render(entry)
+    def _keep(self, entries: list[LogEntry]) -> None:
+        if self._keeper is None:
+            return
+        try:
+            self._keeper.keep(entries)
+        except OSError as error:
+            # Most likely the disk is full, and will be for a while: said once, not per line.
+            if self._keeping:
+                self._write(self._render(_own_entry("log lines cannot be kept for the admin API", reason=str(error))))
+            self._keeping = False
+        else:
+            self._keeping = True
 
-    def _dropped_line(self) -> bytes:
-        lost, self.dropped = self.dropped, 0
-        record = logging.LogRecord(
-            "deltaglider_proxy.log",
-            logging.WARNING,
-            __file__,
-            0,
-            "log lines were dropped: stdout is too slow",
-            None,
-            None,
-        )
-        record.fields = {"dropped": lost}
-        entry: LogEntry = entry_of(record)
-        self._ring.add(entry)
-        return self._render(entry)
+    def _dropped_entry(self) -> LogEntry:
+        dropped, self.dropped = self.dropped, 0
+        self.lost += dropped
+        return _own_entry("log lines were dropped: stdout is too slow", dropped=dropped)
 
     def _write(self, lines: bytes) -> None:
         try:
@@ -116,3 +123,9 @@ class LogWriter(logging.Handler):
         except (OSError, ValueError):
             # There is nowhere left to say that stdout is gone; the count shows in the log if it comes back.
             self.dropped += lines.count(b"\n")
+
+
+def _own_entry(message: str, **fields: str | int) -> LogEntry:
+    record = logging.LogRecord("deltaglider_proxy.log", logging.WARNING, __file__, 0, message, None, None)
+    record.fields = fields
+    return entry_of(record)

@@ -15,7 +15,7 @@ from structlog.types import EventDict, WrappedLogger
 
 from deltaglider_proxy.telemetry.log_filter import ERROR, OFF, ROOT, TRACE, LogFilter
 from deltaglider_proxy.telemetry.log_lines import Renderer, colour_line, json_line, text_line
-from deltaglider_proxy.telemetry.log_ring import LogRing
+from deltaglider_proxy.telemetry.log_ring import Keeper
 from deltaglider_proxy.telemetry.log_writer import LogWriter
 
 STOP_SECONDS = 2.0
@@ -85,9 +85,8 @@ def _to_record(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[
 class Logs:
     """Logging of this process from `start` to `stop`; there is one at a time, because loggers are global."""
 
-    def __init__(self, writer: LogWriter, ring: LogRing, log_filter: LogFilter) -> None:
+    def __init__(self, writer: LogWriter, log_filter: LogFilter) -> None:
         self._writer = writer
-        self.ring = ring
         self._filter = log_filter
 
     @classmethod
@@ -96,12 +95,11 @@ class Logs:
         log_filter: LogFilter,
         log_format: LogFormat = LogFormat.TEXT,
         stream: BinaryIO | None = None,
-        ring: LogRing | None = None,
+        keeper: Keeper | None = None,
     ) -> "Logs":
-        """Send everything that passes the filter to `stream` (stdout) and `ring`. Call once per worker process too."""
+        """Send what passes the filter to `stream` (stdout) and `keeper`. Call once per worker process too."""
         output = sys.stdout.buffer if stream is None else stream
-        kept = LogRing() if ring is None else ring
-        writer = LogWriter(output, _renderer(log_format, output), kept)
+        writer = LogWriter(output, _renderer(log_format, output), keeper)
         logging.addLevelName(TRACE, "TRACE")
         root = logging.getLogger()
         for handler in [handler for handler in root.handlers if isinstance(handler, LogWriter)]:
@@ -115,11 +113,21 @@ class Logs:
             cache_logger_on_first_use=True,
         )
         _apply(log_filter, None)
-        return cls(writer, kept, log_filter)
+        return cls(writer, log_filter)
 
     @property
     def filter(self) -> LogFilter:
         return self._filter
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Lines of this process so far, by level in lower case."""
+        return self._writer.counts
+
+    @property
+    def lost(self) -> int:
+        """Lines of this process that were dropped, because stdout was too slow."""
+        return self._writer.lost + self._writer.dropped
 
     def swap(self, log_filter: LogFilter) -> None:
         """Use another filter from the next line on."""

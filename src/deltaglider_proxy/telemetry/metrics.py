@@ -6,6 +6,7 @@ named after what happened, so that callers know neither names nor labels of metr
 
 import threading
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,10 +16,13 @@ from deltaglider_proxy.telemetry.catalogue import Family
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.exposition import Exposition, HostState, Identity
 from deltaglider_proxy.telemetry.http_labels import METHODS, OPERATIONS, UNKNOWN, method_label, status_label
+from deltaglider_proxy.telemetry.log_lines import LEVEL_NAMES
 from deltaglider_proxy.telemetry.series import SeriesFile
 
 SIZE_WIDTH = len(catalogue.SIZE_BOUNDS) + 1
 DURATION_WIDTH = len(catalogue.DURATION_BOUNDS) + 1
+LOG_LEVELS = tuple(name.lower() for _, name in LEVEL_NAMES)
+_BOTH = (True, False)
 
 
 class AuthFailure(StrEnum):
@@ -31,6 +35,43 @@ class AuthFailure(StrEnum):
     USER_DISABLED = "user_disabled"
     FORM_POST_DENIED = "form_post_denied"
     REPLAY = "replay"
+
+
+class Denial(StrEnum):
+    """Why a request was refused for what it asked, not for how it was signed."""
+
+    POLICY = "policy"
+    ADMISSION = "admission"
+    MAINTENANCE = "maintenance"
+    LOCKED_DATABASE = "locked_database"
+    CROWDED = "crowded"
+
+
+class Admission(StrEnum):
+    """What an admission block said. `continue` without a block is no decision."""
+
+    ALLOW_ANONYMOUS = "allow-anonymous"
+    CONTINUE = "continue"
+    DENY = "deny"
+    REJECT = "reject"
+
+
+class Surface(StrEnum):
+    S3 = "s3"
+    ADMIN = "admin"
+
+
+class Throttle(StrEnum):
+    DELAYED = "delayed"
+    """The answer was held back."""
+    LOCKED = "locked"
+    """Nobody looked at the credentials."""
+
+
+class ConfigSource(StrEnum):
+    API = "api"
+    FILE = "file"
+    """An edit of the file, or a signal to read it again."""
 
 
 class SweepPhase(StrEnum):
@@ -95,8 +136,26 @@ class Metrics:
         self._last_bytes = self._place(catalogue.SWEEP_LAST_BYTES)
         self._codec_available = self._place(catalogue.CODEC_AVAILABLE)
         self._audit_dropped = self._place(catalogue.AUDIT_DROPPED)
-        self._sync_success = self._place(catalogue.CONFIG_SYNC_SUCCESS)
         self._sync_conflicts = self._place(catalogue.CONFIG_SYNC_CONFLICTS)
+        self._denials = {reason: self._place(catalogue.ACCESS_DENIED, reason.value) for reason in Denial}
+        self._admissions = {said: self._place(catalogue.ADMISSION_DECISIONS, said.value) for said in Admission}
+        self._throttled = {
+            (surface, decision): self._place(catalogue.THROTTLED, surface.value, decision.value)
+            for surface in Surface
+            for decision in Throttle
+        }
+        self._sign_ins = {ok: self._place(catalogue.SIGN_INS, _result(ok, "success", "failure")) for ok in _BOTH}
+        self._quota_refusals = self._place(catalogue.QUOTA_REFUSALS)
+        self._config_changes = {
+            (source, ok): self._place(catalogue.CONFIG_CHANGES, source.value, _result(ok, "applied", "refused"))
+            for source in ConfigSource
+            for ok in _BOTH
+        }
+        self._gc_runs = {ok: self._place(catalogue.GC_RUNS, _result(ok, "done", "failed")) for ok in _BOTH}
+        self._gc_removed = self._place(catalogue.GC_REMOVED)
+        self._log_events = {name: self._place(catalogue.LOG_EVENTS, name) for name in LOG_LEVELS}
+        self._log_dropped = self._place(catalogue.LOG_DROPPED)
+        self._log_seen: dict[str, int] = {}
         self.sample(codec_slots)
 
     @property
@@ -198,10 +257,54 @@ class Metrics:
         with self._lock:
             self._view[self._audit_dropped] += records
 
+    def denied(self, reason: Denial) -> None:
+        self._add(self._denials[reason])
+
+    def admission_decided(self, said: Admission) -> None:
+        """A block of the admission chain matched."""
+        self._add(self._admissions[said])
+
+    def throttled(self, surface: Surface, decision: Throttle) -> None:
+        self._add(self._throttled[surface, decision])
+
+    def signed_in(self, *, ok: bool) -> None:
+        """Somebody tried to sign in to the admin API and was listened to."""
+        self._add(self._sign_ins[ok])
+
+    def quota_refused(self) -> None:
+        self._add(self._quota_refusals)
+
+    def config_changed(self, source: ConfigSource, *, applied: bool) -> None:
+        """Counted by the worker that was asked, not by those that follow it."""
+        self._add(self._config_changes[source, applied])
+
+    def backend_answers(self, name: str, *, up: bool) -> None:
+        """`name` is one of the configuration."""
+        self._set(catalogue.BACKEND_UP, float(up), name)
+
+    def collected(self, removed: int | None) -> None:
+        """One bucket was looked through for garbage; None: that failed."""
+        with self._lock:
+            self._view[self._gc_runs[removed is not None]] += 1
+            self._view[self._gc_removed] += removed or 0
+
+    def log_lines(self, counts: Mapping[str, int], dropped: int) -> None:
+        """Lines of this process so far, by level in lower case, and how many of them were lost."""
+        now = {**counts, "": dropped}
+        with self._lock:
+            for name, count in now.items():
+                place = self._log_events[name] if name else self._log_dropped
+                self._view[place] += count - self._log_seen.get(name, 0)
+        self._log_seen = now
+
+    def config_sync_expected(self) -> None:
+        """This node shares its users. Until it has done so for the first time, the last success is at 0."""
+        with self._lock:
+            self._place(catalogue.CONFIG_SYNC_SUCCESS)
+
     def config_sync_succeeded(self, now: float) -> None:
         """This node and those that share its users have what the others have; `now` since the epoch."""
-        with self._lock:
-            self._view[self._sync_success], self._view[self._sync_success + 1] = now, now
+        self._set(catalogue.CONFIG_SYNC_SUCCESS, now)
 
     def config_sync_conflict(self) -> None:
         """Two nodes changed the same at once."""
@@ -250,6 +353,13 @@ class Metrics:
                 self._requests[method, operation, status] = places
         return places
 
+    def _set(self, family: Family, value: float, *labels: str) -> None:
+        """Of several workers, whose value is the newest counts."""
+        now = self._clock.now()
+        with self._lock:
+            place = self._place(family, *labels)
+            self._view[place], self._view[place + 1] = value, now
+
     def _add(self, place: int) -> None:
         with self._lock:
             self._view[place] += 1
@@ -261,3 +371,7 @@ class Metrics:
     def _observe(self, place: int, bounds: tuple[float, ...], value: float) -> None:
         self._view[place + bisect_left(bounds, value)] += 1
         self._view[place + len(bounds) + 1] += value
+
+
+def _result(ok: bool, good: str, bad: str) -> str:
+    return good if ok else bad

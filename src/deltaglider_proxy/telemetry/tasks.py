@@ -4,7 +4,7 @@ A TaskGroup would wrap each error in a group and cancel its owner; here errors r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,6 +12,9 @@ from typing import Any, Self, TypeVar
 import structlog
 
 R = TypeVar("R")
+
+_AGAIN = 5.0
+"""Seconds."""
 
 _log = structlog.get_logger("deltaglider_proxy.tasks")
 
@@ -26,6 +29,24 @@ async def beside(work: Coroutine[Any, Any, R]) -> AsyncIterator[asyncio.Task[R]]
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # looked at: the block has failed already, and that is what is told
+
+
+async def kept_going(
+    name: str,
+    work: Callable[[], Coroutine[Any, Any, None]],
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Run what has no end, and begin it again if it fails: a server that goes on without, say, looking at its
+    configuration is worse than one that says so. Ends when `work` returns, or is cancelled.
+    """
+    while True:
+        try:
+            return await work()
+        except Exception:  # noqa: BLE001 - whatever it is, the server must not go on without this work
+            _log.exception("work that must not end has failed; it is begun again", task=name)
+        await pause(_AGAIN)
 
 
 class Crew:

@@ -21,6 +21,7 @@ class World:
     probes: int = 0
     counters_ok: bool = True
     buckets: list[str | None] = field(default_factory=list)
+    recorded: list[tuple[str, str, int]] = field(default_factory=list)
 
     async def probe(self) -> None:
         self.probes += 1
@@ -35,6 +36,9 @@ class World:
 
     async def page(self, name: str) -> bytes | None:
         return {"": b"<p>first", "how-to/a": b"<p>a"}.get(name)
+
+    def request_done(self, method: str, operation: str, status: int, seconds: float) -> None:
+        self.recorded.append((method, operation, status))
 
     async def scrape(self) -> bytes:
         return b"up 1\n"
@@ -63,6 +67,8 @@ async def ask(
         metrics=world.scrape,
         lifecycle=world,
         manual=world.page,
+        recorder=world,
+        clock=ManualClock(),
     )
     scope = {
         "type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "https",
@@ -215,3 +221,20 @@ async def test_the_manual_is_shown_to_everyone() -> None:
 async def test_the_manual_is_found_without_its_last_slash() -> None:
     answer = await ask(World(), "/_/docs")
     assert (answer.status, answer.headers["location"]) == (308, "/_/docs/")
+
+
+async def test_what_is_asked_for_is_counted_and_the_rest_is_not() -> None:
+    world = World()
+    for path in (*PATHS, "/_", "/_/docs/", "/_/nothing"):
+        await ask(world, path)
+    await ask(world, "/_/health", "BREW")
+    world.counters_ok = False
+    await ask(world, "/_/stats", "HEAD")
+    assert world.recorded == [
+        ("GET", "health", 200),
+        ("GET", "health", 200),
+        ("GET", "stats", 200),
+        ("GET", "metrics", 200),
+        ("BREW", "health", 405),
+        ("HEAD", "stats", 500),
+    ]

@@ -200,3 +200,14 @@ async def test_the_state_of_the_database_is_asked_and_reported(state: ConfigDb, 
     report = await Readiness(backend.list_buckets, backend.head, ManualClock(), config_db=config_db).check()
     assert report == Report(Backend.READY, state)
     assert report.ready is ready
+
+
+@pytest.mark.parametrize("state", list(ConfigDb))
+async def test_a_draining_server_asks_no_backend_and_still_tells_of_its_database(state: ConfigDb) -> None:
+    backend = FakeBackend()
+
+    async def config_db() -> ConfigDb:
+        return state
+
+    found = await Readiness(backend.list_buckets, backend.head, ManualClock(), config_db=config_db).check(draining=True)
+    assert (found.backend, found.config_db, found.ready, backend.lists) == (Backend.DRAINING, state, False, 0)

@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -53,6 +54,36 @@ async def test_one_bucket_is_read_afresh() -> None:
     assert source.calls == [None, "b", "b"]
 
 
+async def test_buckets_are_looked_at_one_at_a_time_and_never_before_they_were_asked_for() -> None:
+    source = Source()
+    source.gate.clear()
+    stats = Stats(source, ManualClock())
+    loop = asyncio.get_running_loop()
+    first = loop.create_task(stats.totals("a"))
+    while not source.calls:
+        await asyncio.sleep(0)
+    later = [loop.create_task(stats.totals(name)) for name in ("a", "a", "b", "a", "b")]
+    await asyncio.sleep(0)
+    later[0].cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert source.calls == ["a"]
+    source.gate.set()
+    assert (await first).objects == 1
+    assert [(await task).objects for task in later[1:]] == [2, 3, 2, 3], "who came after a look began has the next"
+    assert source.calls == ["a", "a", "b"]
+
+
+async def test_a_bucket_that_cannot_be_read_is_told_to_all_who_wait() -> None:
+    source = Source()
+    source.failing = True
+    stats = Stats(source, ManualClock())
+    results = await asyncio.gather(*(stats.totals("a") for _ in range(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [StatsUnavailable] * 3
+    source.failing = False
+    assert (await stats.totals("a")).objects == 2
+
+
 async def test_one_computation_answers_everybody_who_waits() -> None:
     source = Source()
     source.gate.clear()
@@ -77,3 +108,46 @@ async def test_a_failure_is_not_kept() -> None:
         await stats.totals(None)
     source.failing = False
     assert (await stats.totals(None)).objects == 2
+
+
+async def test_one_computation_answers_all_workers(tmp_path: Path) -> None:
+    source, clock = Source(), ManualClock()
+    source.gate.clear()
+    workers = [Stats(source, clock, tmp_path) for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(worker.totals(None)) for worker in workers for _ in range(4)]
+        while not source.calls:
+            await asyncio.sleep(0)
+        source.gate.set()
+    assert {task.result().objects for task in waiting} == {1}
+    assert source.calls == [None]
+
+
+async def test_all_workers_see_the_same_age(tmp_path: Path) -> None:
+    source, clock = Source(), ManualClock()
+    one, other = (Stats(source, clock, tmp_path) for _ in range(2))
+    assert (await one.totals(None)).objects == 1
+    clock.advance(9)
+    assert (await other.totals(None)).objects == 1
+    clock.advance(1)
+    assert (await other.totals(None)).objects == 2, "ten seconds after the computation, not after the first look"
+    assert (await one.totals(None)).objects == 2
+
+
+async def test_a_worker_that_dies_while_it_computes_holds_up_nobody(tmp_path: Path) -> None:
+    source, clock = Source(), ManualClock()
+    source.gate.clear()
+    dying = asyncio.get_running_loop().create_task(Stats(source, clock, tmp_path).totals(None))
+    while not source.calls:
+        await asyncio.sleep(0)
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    source.gate.set()
+    assert (await Stats(source, clock, tmp_path).totals(None)).objects == 2
+
+
+async def test_totals_of_an_earlier_boot_are_not_of_now(tmp_path: Path) -> None:
+    source = Source()
+    assert (await Stats(source, ManualClock(), tmp_path).totals(None)).objects == 1
+    assert (await Stats(source, ManualClock(boot="boot-2"), tmp_path).totals(None)).objects == 2

@@ -1,9 +1,11 @@
 import asyncio
+import errno
 import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 import pytest
@@ -12,8 +14,8 @@ from typing_extensions import override
 
 from deltaglider_proxy.telemetry.access_log import AccessLog
 from deltaglider_proxy.telemetry.log_filter import parse
-from deltaglider_proxy.telemetry.log_lines import text_line
-from deltaglider_proxy.telemetry.log_ring import LogQuery, LogRing
+from deltaglider_proxy.telemetry.log_lines import LogEntry, text_line
+from deltaglider_proxy.telemetry.log_ring import Unshared
 from deltaglider_proxy.telemetry.log_writer import LogWriter
 from deltaglider_proxy.telemetry.logs import LogFormat, Logs, get_logger
 from deltaglider_proxy.telemetry.request_ids import RequestIds, bind_to_log
@@ -24,8 +26,8 @@ Line = dict[str, object]
 class Captured:
     def __init__(self, text: str, log_format: LogFormat = LogFormat.JSON) -> None:
         self.stream = BytesIO()
-        self.ring = LogRing()
-        self.logs = Logs.start(parse(text), log_format, self.stream, self.ring)
+        self.kept = Unshared()
+        self.logs = Logs.start(parse(text), log_format, self.stream, self.kept)
 
     def lines(self) -> list[Line]:
         self.logs.stop()
@@ -56,7 +58,8 @@ def test_events_and_lines_of_libraries_end_in_one_stream() -> None:
         ("WARN", "deltaglider_proxy.other", "careful"),
         ("INFO", "botocore.endpoint", "sent it"),
     ]
-    assert [entry.message for entry in captured.ring.search(LogQuery())] == ["sent it", "careful"]
+    assert [entry.message for entry in captured.kept.entries] == ["stored", "careful", "sent it"]
+    assert captured.logs.counts == {**dict.fromkeys(captured.logs.counts, 0), "debug": 1, "info": 1, "warn": 1}
 
 
 def test_every_level_goes_where_the_filter_says() -> None:
@@ -196,7 +199,7 @@ class StuckStream(BytesIO):
 
 def test_a_stuck_reader_loses_lines_but_holds_up_nobody() -> None:
     stream = StuckStream()
-    writer = LogWriter(stream, text_line, LogRing(), queue_size=5)
+    writer = LogWriter(stream, text_line, queue_size=5)
 
     def log(message: str) -> None:
         writer.handle(logging.LogRecord("t", logging.INFO, "", 0, message, None, None))
@@ -211,6 +214,39 @@ def test_a_stuck_reader_loses_lines_but_holds_up_nobody() -> None:
     text = stream.getvalue().decode()
     assert [f"line {number}\n" in text for number in range(6)] == [True] * 5 + [False]
     assert "log lines were dropped: stdout is too slow dropped=20" in text
+    assert (writer.lost, writer.counts["warn"], writer.counts["info"]) == (20, 1, 6)
+
+
+class FullDisk:
+    def __init__(self) -> None:
+        self.full = True
+        self.kept: list[str] = []
+
+    def keep(self, entries: Sequence[LogEntry]) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.kept += [entry.message for entry in entries]
+
+
+def test_a_ring_that_cannot_be_written_is_said_once_and_loses_nothing_else() -> None:
+    stream, disk = BytesIO(), FullDisk()
+    writer = LogWriter(stream, text_line, disk)
+
+    def log(message: str) -> None:
+        writer.handle(logging.LogRecord("t", logging.INFO, "", 0, message, None, None))
+        deadline = time.monotonic() + 10
+        while message not in stream.getvalue().decode() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    log("one")
+    log("two")
+    disk.full = False
+    log("three")
+    writer.flush_and_stop(10)
+    text = stream.getvalue().decode()
+    assert text.count("log lines cannot be kept for the admin API") == 1
+    assert [f" {word}\n" in text for word in ("one", "two", "three")] == [True] * 3
+    assert disk.kept == ["three"]
 
 
 def test_a_stream_that_fails_does_not_end_logging() -> None:
@@ -225,7 +261,7 @@ def test_a_stream_that_fails_does_not_end_logging() -> None:
             return super().write(lines)
 
     stream = Broken()
-    writer = LogWriter(stream, text_line, LogRing())
+    writer = LogWriter(stream, text_line)
     record = logging.LogRecord("t", logging.INFO, "", 0, "lost", None, None)
     writer.handle(record)
     writer.flush_and_stop(10)
@@ -237,7 +273,7 @@ def test_a_forked_worker_writes_its_own_lines() -> None:
     read, write = os.pipe()
     with os.fdopen(write, "wb", buffering=0) as raw:
         stream = BytesIO()
-        writer = LogWriter(stream, text_line, LogRing())
+        writer = LogWriter(stream, text_line)
         child = os.fork()
         if child == 0:
             writer.handle(logging.LogRecord("t", logging.INFO, "", 0, "from the child", None, None))

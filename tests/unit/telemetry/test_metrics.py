@@ -14,7 +14,17 @@ from deltaglider_proxy.telemetry import catalogue
 from deltaglider_proxy.telemetry.clock import ManualClock
 from deltaglider_proxy.telemetry.exposition import HostState
 from deltaglider_proxy.telemetry.http_labels import METHODS, OPERATIONS
-from deltaglider_proxy.telemetry.metrics import AuthFailure, Metrics, SweepPhase, Swept
+from deltaglider_proxy.telemetry.metrics import (
+    Admission,
+    AuthFailure,
+    ConfigSource,
+    Denial,
+    Metrics,
+    Surface,
+    SweepPhase,
+    Swept,
+    Throttle,
+)
 from deltaglider_proxy.telemetry.series import CAPACITY
 from deltaglider_proxy.telemetry.worker_slots import prepare
 
@@ -87,9 +97,20 @@ deltaglider_multipart_sweep_last_uploads_reclaimed gauge
 deltaglider_multipart_sweep_last_reclaimed_bytes gauge
 deltaglider_auth_attempts_total counter result
 deltaglider_auth_failures_total counter reason
-deltaglider_audit_dropped_total counter
+deltaglider_access_denied_total counter reason
+deltaglider_admission_decisions_total counter decision
+deltaglider_throttled_total counter surface,decision
+deltaglider_admin_sign_ins_total counter result
+deltaglider_quota_refusals_total counter
+deltaglider_config_changes_total counter source,result
 deltaglider_config_sync_last_success_timestamp_seconds gauge
 deltaglider_config_sync_conflicts_total counter
+deltaglider_backend_up gauge backend
+deltaglider_gc_runs_total counter result
+deltaglider_gc_references_removed_total counter
+deltaglider_log_events_total counter level
+deltaglider_log_dropped_total counter
+deltaglider_audit_dropped_total counter
 """
 
 
@@ -100,11 +121,14 @@ def test_names_types_and_labels_are_those_that_dashboards_rely_on() -> None:
 
 def test_a_scrape_declares_every_family_once_and_has_a_sample_of_each(metrics: Metrics) -> None:
     metrics.request_done("GET", "get_object", 200, 0.1, 0, 0)
-    text = metrics.render(HostState()).decode()
+    metrics.backend_answers("main", up=True)
+    metrics.config_sync_expected()
+    host = HostState(backends=("main",))
+    text = metrics.render(host).decode()
     declared = [line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE ")]
     assert declared == [line.split()[:2] for line in GOLDEN_TYPES.splitlines()]
     assert [line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")] == [d[0] for d in declared]
-    sampled = {name.removesuffix("_bucket") for name, _ in scrape(metrics)}
+    sampled = {name.removesuffix("_bucket") for name, _ in scrape(metrics, host)}
     assert sampled >= {name for name, _ in declared}
     assert all("pid" not in dict(labels) for _, labels in scrape(metrics))
 
@@ -238,6 +262,69 @@ def test_sweeps(metrics: Metrics) -> None:
     assert value(samples, "deltaglider_multipart_sweep_orphan_relay_files_total") == 4
     assert value(samples, "deltaglider_multipart_sweep_last_uploads_reclaimed") == 1
     assert value(samples, "deltaglider_multipart_sweep_last_reclaimed_bytes") == 20
+
+
+def test_what_the_operator_decides(metrics: Metrics) -> None:
+    metrics.denied(Denial.POLICY)
+    metrics.admission_decided(Admission.REJECT)
+    metrics.throttled(Surface.ADMIN, Throttle.LOCKED)
+    metrics.signed_in(ok=False)
+    metrics.signed_in(ok=True)
+    metrics.quota_refused()
+    metrics.config_changed(ConfigSource.FILE, applied=False)
+    metrics.collected(3)
+    metrics.collected(None)
+    samples = scrape(metrics)
+    assert value(samples, "deltaglider_access_denied_total", reason="policy") == 1
+    assert value(samples, "deltaglider_access_denied_total", reason="admission") == 0
+    assert value(samples, "deltaglider_admission_decisions_total", decision="reject") == 1
+    assert value(samples, "deltaglider_throttled_total", surface="admin", decision="locked") == 1
+    assert value(samples, "deltaglider_throttled_total", surface="s3", decision="locked") == 0
+    assert value(samples, "deltaglider_admin_sign_ins_total", result="failure") == 1
+    assert value(samples, "deltaglider_admin_sign_ins_total", result="success") == 1
+    assert value(samples, "deltaglider_quota_refusals_total") == 1
+    assert value(samples, "deltaglider_config_changes_total", source="file", result="refused") == 1
+    assert value(samples, "deltaglider_gc_runs_total", result="failed") == 1
+    assert value(samples, "deltaglider_gc_references_removed_total") == 3
+
+
+def test_only_backends_of_the_configuration_are_told_of(tmp_path: Path) -> None:
+    prepare(tmp_path, 1.0)
+    clock = ManualClock()
+    workers = [Metrics(tmp_path, clock, "1", "s3", 1) for _ in range(2)]
+    workers[0].backend_answers("main", up=True)
+    workers[0].backend_answers("former", up=False)
+    clock.advance(1)
+    workers[1].backend_answers("main", up=False)
+    samples = scrape(workers[0], HostState(backends=("main", "new")))
+    found = {dict(labels)["backend"]: up for (name, labels), up in samples.items() if name == "deltaglider_backend_up"}
+    assert found == {"main": 0}, "the newest answer counts, and what was not asked has none"
+    for worker in workers:
+        worker.close()
+
+
+def test_log_lines_are_added_to_those_of_the_predecessor(tmp_path: Path) -> None:
+    prepare(tmp_path, 1.0)
+    first = new_metrics(tmp_path)
+    first.log_lines({"info": 5, "error": 1}, 2)
+    first.log_lines({"info": 7, "error": 1}, 2)
+    first.close()
+    second = new_metrics(tmp_path)
+    second.log_lines({"info": 1}, 1)
+    samples = scrape(second)
+    assert value(samples, "deltaglider_log_events_total", level="info") == 8
+    assert value(samples, "deltaglider_log_events_total", level="error") == 1
+    assert value(samples, "deltaglider_log_dropped_total") == 3
+    second.close()
+
+
+def test_sharing_of_users_has_a_time_only_where_it_is_configured(metrics: Metrics) -> None:
+    name = "deltaglider_config_sync_last_success_timestamp_seconds"
+    assert (name, ()) not in scrape(metrics)
+    metrics.config_sync_expected()
+    assert value(scrape(metrics), name) == 0
+    metrics.config_sync_succeeded(1234.0)
+    assert value(scrape(metrics), name) == 1234
 
 
 def test_threads_lose_no_count(metrics: Metrics) -> None:
