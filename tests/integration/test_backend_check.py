@@ -8,6 +8,7 @@ import pytest
 
 from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.main import run
+from tests.support.storage.services.moto import moto
 from tests.support.storage.services.service import Service
 from tests.support.storage.services.versitygw import versitygw
 
@@ -34,8 +35,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture
 def config(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
-    text = _CONFIG.format(root=tmp_path, endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
-    path = tmp_path / "config.yaml"
+    return _write_config(service, tmp_path)
+
+
+def _write_config(service: Service, root: Path) -> str:
+    text = _CONFIG.format(root=root, endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+    path = root / "config.yaml"
     path.write_text(text)
     return str(path)
 
@@ -74,3 +79,30 @@ def test_the_secret_is_never_shown(service: Service, config: str, capsys: pytest
     shown = capsys.readouterr()
     assert "list the buckets" in shown.err
     assert service.secret_key not in shown.err + shown.out
+
+
+def test_the_rules_of_all_buckets_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with moto(tmp_path / "moto") as service:
+        client = service.client()
+        for name in ("aaa-tried", "bbb-expires", "ccc-kept"):
+            client.create_bucket(Bucket=name)
+        client.put_bucket_lifecycle_configuration(
+            Bucket="bbb-expires",
+            LifecycleConfiguration={
+                "Rules": [{"ID": "tidy", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 9}}]
+            },
+        )
+        client.put_bucket_versioning(Bucket="ccc-kept", VersioningConfiguration={"Status": "Enabled"})
+        config = _write_config(service, tmp_path)
+        assert run(["backend", "check", "--json", "-c", config]) == ExitCode.REJECTED
+    found = {each["bucket"]: each for each in json.loads(capsys.readouterr().out)}
+    assert {name: each["tried"] for name, each in found.items()} == {
+        "aaa-tried": True, "bbb-expires": False, "ccc-kept": False,
+    }  # fmt: skip
+    assert found["bbb-expires"]["lifecycle"] == ["rule 'tidy' (Expiration) applies to .deltaglider/"]
+    assert {name: (each["ok"], each["deltas"], each["versioned"]) for name, each in found.items()} == {
+        "aaa-tried": (True, True, False), "bbb-expires": (False, False, False), "ccc-kept": (True, True, True),
+    }  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from deltaglider_proxy.cli.command_log import logged_on_stderr
 from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.output import result, say
 from deltaglider_proxy.config.environment import process_environment
@@ -27,7 +28,8 @@ def run(config: str | None, buckets: Sequence[str], *, as_json: bool) -> int:
     """Without names, all buckets."""
     try:
         settings = settings_of(load(config, None, process_environment(), Path.cwd()), verbose=False)
-        reports = asyncio.run(_collect(settings, buckets))
+        with logged_on_stderr():
+            reports = asyncio.run(_collect(settings, buckets))
     except (ConfigError, CannotStart, RootUnusable) as failure:
         say(f"error: {failure}")
         return ExitCode.FAILED

@@ -82,7 +82,12 @@ async def commit(
 
 
 async def mine(ctx: Context, bucket: str, storage_key: str, object_id: str, error: storage.Uncertain) -> Stored:
-    """The object at the key if it is the one that an unanswered change was to make; else raises Uncertain."""
+    """The object at the key if it is the one that an unanswered change was to make; else raises Uncertain.
+
+    Where it is the disk that did not answer, to see the object does not mean that it is kept.
+    """
+    if isinstance(error, storage.NotDurable):
+        raise errors.Uncertain(str(error)) from error
     try:
         found = await ctx.backend.head(bucket, storage_key)
     except storage.StorageError:

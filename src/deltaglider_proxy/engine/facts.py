@@ -3,6 +3,9 @@
 A listing of an S3 service shows stored sizes and ETags. Only objects whose size is that of a container can be
 containers, so only those are looked at, several at a time, and what is learned is kept by storage ETag: in memory, and
 on disk so that a restart begins warm. Where listings carry metadata there is nothing to look up.
+
+The file is not waited for when it is written, so a crash of the host may damage it. It is then made anew; where there
+can be none, everything is looked up.
 """
 
 import asyncio
@@ -13,11 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
+import structlog
 
 from deltaglider_proxy.codecs.container import may_be_container
 from deltaglider_proxy.engine.context import Context
 from deltaglider_proxy.storage import errors as storage
 from deltaglider_proxy.storage.backend import Metadata, Stored
+
+_log = structlog.get_logger("deltaglider_proxy.cache")
 
 _PARALLEL = 32
 _SCHEMA = """
@@ -67,8 +73,14 @@ class Facts:
                 return None
 
     def _recall(self, bucket: str, entries: Sequence[Stored]) -> dict[str, Stored]:
+        try:
+            return self._found(self._open(), bucket, entries)
+        except (sqlite3.Error, orjson.JSONDecodeError) as error:
+            self._do_without(error)
+            return {}
+
+    def _found(self, database: sqlite3.Connection, bucket: str, entries: Sequence[Stored]) -> dict[str, Stored]:
         found: dict[str, Stored] = {}
-        database = self._open()
         for entry in entries:
             row = self._memory.get((bucket, entry.key))
             if row is None:
@@ -81,10 +93,16 @@ class Facts:
         return found
 
     def _keep(self, bucket: str, entries: Sequence[Stored]) -> None:
-        database = self._open()
+        for entry in entries:
+            self._remember(bucket, entry)
+        try:
+            self._write(self._open(), bucket, entries)
+        except sqlite3.Error as error:
+            self._do_without(error)
+
+    def _write(self, database: sqlite3.Connection, bucket: str, entries: Sequence[Stored]) -> None:
         with database:
             for entry in entries:
-                self._remember(bucket, entry)
                 row = (bucket, entry.key, entry.etag, entry.modified, orjson.dumps(dict(entry.metadata or {})))
                 database.execute("insert or replace into facts values (?, ?, ?, ?, ?)", row)
             count = database.execute("select count(*) from facts").fetchone()[0]
@@ -103,11 +121,24 @@ class Facts:
     def _open(self) -> sqlite3.Connection:
         """One connection; the pool's threads use it in turn, one at a time under `_using`."""
         if self._database is None:
-            self._database = sqlite3.connect(self._path, check_same_thread=False, timeout=30)
-            self._database.execute("pragma journal_mode = wal")
-            self._database.execute("pragma synchronous = off")
-            self._database.execute(_SCHEMA)
+            database = sqlite3.connect(self._path, check_same_thread=False, timeout=30)
+            try:
+                database.execute("pragma journal_mode = wal")
+                database.execute("pragma synchronous = off")
+                database.execute(_SCHEMA)
+            except BaseException:
+                database.close()
+                raise
+            self._database = database
         return self._database
+
+    def _do_without(self, error: Exception) -> None:
+        """Until the next use. What is damaged goes: other processes that have it open keep it until they find out."""
+        _log.warning("what listings remember cannot be used", path=str(self._path), reason=str(error))
+        self.close()
+        if not isinstance(error, sqlite3.OperationalError):
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
         if self._database is not None:

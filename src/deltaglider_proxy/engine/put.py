@@ -119,6 +119,8 @@ class Putter:
         if not ctx.settings.policy(bucket).compression or (whole and len(head) <= references.TOO_SMALL):
             return None, None
         choice = await references.choose(ctx, bucket, key)
+        if not ctx.backend.capabilities(bucket).permanent:
+            return None, None
         small = whole and len(head) <= references.ALWAYS_TRIED
         found = await self._resembling(bucket, choice, head)
         if found is not None or len(choice.references) >= references.MAX_REFERENCES:

@@ -128,7 +128,8 @@ class _Counter:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with self._alone():
             if os.fstat(self._fd).st_size < self._NUMBERS.size:
-                os.ftruncate(self._fd, self._NUMBERS.size)
+                # A mapped hole that cannot be filled kills the process; reserving the room now is an ordinary error.
+                os.posix_fallocate(self._fd, 0, self._NUMBERS.size)
         self._map = mmap.mmap(self._fd, self._NUMBERS.size)
 
     @contextmanager

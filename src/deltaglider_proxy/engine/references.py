@@ -136,6 +136,8 @@ class Permit:
             mine = {name for name in self._names if name.split("/")[1] == deltaspace}
             if gone := mine - {r.name for r in choice.references}:
                 raise Condemned(", ".join(sorted(gone)))
+            if not self._ctx.backend.capabilities(self._bucket).permanent:
+                raise Condemned("rules of the storage may remove it")
 
 
 async def best(
@@ -291,7 +293,7 @@ async def rewrite_first(ctx: Context, bucket: str, promotion: Promotion) -> None
         etag=info.etag,
         modified_ms=round(info.modified * 1000),
     )
-    if not _is_young(ctx, promotion.choice.stamp):
+    if not _is_young(ctx, promotion.choice.stamp) or not ctx.backend.capabilities(bucket).permanent:
         return
     try:
         await ctx.backend.replace(bucket, hint.key, data, marks.remark(now, rewritten), now)

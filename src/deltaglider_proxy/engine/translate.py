@@ -1,14 +1,18 @@
-"""Errors of storage become errors of the engine in one place."""
+"""Errors of storage, and of the system under the engine's own files, become errors of the engine in one place."""
 
+import errno
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from deltaglider_proxy.engine import errors, marks
 from deltaglider_proxy.storage import errors as storage
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EROFS, errno.EIO})
 
 
 def translate(error: storage.StorageError) -> errors.EngineError:
@@ -44,8 +48,21 @@ def translate(error: storage.StorageError) -> errors.EngineError:
             return errors.EngineError(str(error))
 
 
+def translate_system(error: OSError | MemoryError) -> errors.EngineError | None:
+    """What a host that has run out of something means to a client, who may try again; None for other errors."""
+    match error:
+        case MemoryError():
+            return errors.Unavailable("out of memory")
+        case OSError(errno=number) if number in _FULL:
+            return errors.DiskFull(f"cache or spool: {error.strerror}")
+        case OSError(errno=number) if number in _SHORT:
+            return errors.Unavailable(f"cache or spool: {error.strerror}")
+        case _:
+            return None
+
+
 def translated(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """A coroutine function that raises `engine.errors` only."""
+    """A coroutine function that raises `engine.errors` only, as far as anybody expects what it raises."""
 
     @functools.wraps(function)
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -55,6 +72,10 @@ def translated(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Cor
             raise translate(error) from error
         except marks.UnknownMark as error:
             raise errors.Corrupt(f"an object was written by a later version: {error}") from error
+        except (OSError, MemoryError) as error:
+            if (told := translate_system(error)) is None:
+                raise
+            raise told from error
 
     return wrapper
 
@@ -66,6 +87,10 @@ async def translated_stream(chunks: AsyncIterator[R]) -> AsyncIterator[R]:
             yield chunk
     except storage.StorageError as error:
         raise translate(error) from error
+    except (OSError, MemoryError) as error:
+        if (told := translate_system(error)) is None:
+            raise
+        raise told from error
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()

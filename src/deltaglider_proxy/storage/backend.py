@@ -39,6 +39,8 @@ class Capabilities:
     that digests of the body can be among it; `ANY_SIZE` for all."""
     local: bool
     """Reads are local file reads: `Reader.fileno` works and small reads need no thread."""
+    permanent: bool = True
+    """Only calls of this interface remove objects, and no rules of the storage: else nothing may depend on another."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,10 @@ class Uncertain(StorageError):
     """The answer to a mutation was lost: it may have taken effect, or may still. Look; never repeat it blindly."""
 
 
+class NotDurable(Uncertain):
+    """It has taken effect, and everybody sees it, but the disk refused to say that it has it: a look proves nothing."""
+
+
 class Damaged(StorageError):
     """The bytes are not those that were stored. From a mutation: what arrived is damaged and the old object is gone."""
 

@@ -59,10 +59,17 @@ async def census(backend: Backend, bucket: str) -> Census:
 
 
 async def index_of(backend: Backend, bucket: str, key: str) -> container.Index:
-    reader = await backend.open(bucket, key)
-    data = await reader.read(0, reader.stored.size)
+    data = await whole(backend, bucket, key)
     start, stop = container.parse_trailer(data, len(data))
     return container.parse_index(data[start:stop])
+
+
+async def whole(backend: Backend, bucket: str, key: str) -> bytes:
+    reader = await backend.open(bucket, key)
+    try:
+        return await reader.read(0, reader.stored.size)
+    finally:
+        await reader.close()
 
 
 async def nothing_dangles(backend: Backend) -> None:
@@ -81,8 +88,7 @@ async def references_fit(backend: Backend) -> None:
             if not stored.key.startswith(names.REFERENCES) or stored.key.endswith(names.FACTS_SUFFIX):
                 continue
             if names.condemned_target(stored.key) is None:
-                reader = await backend.open(bucket.name, stored.key)
-                data = await reader.read(0, stored.size)
+                data = await whole(backend, bucket.name, stored.key)
                 if hashlib.sha256(data).hexdigest() != names.sha256_of(stored.key):
                     raise Violation(f"{stored.key} has other bytes")
 

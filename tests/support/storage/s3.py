@@ -33,7 +33,7 @@ def fits_a_path(key: str) -> bool:
         and key not in ("a", "a/b", ".deltaglider.fs")  # folders beside others of the odd keys
         and all(len(part.encode()) <= 240 for part in parts)
         and len(key.encode()) < 1000
-        and not {"\\", "\x01", "\uffff"} & set(key)  # versitygw lists in plain XML, which cannot say the last two
+        and not {"\\", "\n", "\x01", "\uffff"} & set(key)  # refused where no probe has seen that they are held
     )
 
 

@@ -32,7 +32,13 @@ from deltaglider_proxy.telemetry.pool import Pool
 from deltaglider_proxy.telemetry.tasks import Background
 
 _UNLIMITED: Final = 1 << 50
-_READING: Final = Verdicts(md5_etags=Verdict.WORKS, odd_keys=Verdict.WORKS)
+_READING: Final = Verdicts(
+    md5_etags=Verdict.WORKS,
+    odd_keys=Verdict.WORKS,
+    backslashes=Verdict.WORKS,
+    line_breaks=Verdict.WORKS,
+    control_characters=Verdict.WORKS,
+)
 """What is taken for granted where nothing is written: what is listed exists, and S3 says when an ETag is no MD5."""
 
 

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from deltaglider_proxy.storage.backends.s3.backend import S3Backend
 from deltaglider_proxy.storage.backends.s3.client import Client
 from deltaglider_proxy.storage.backends.s3.probe import Report, probe
 from deltaglider_proxy.storage.backends.s3.verdicts import Verdict
-from deltaglider_proxy.storage.errors import NoSuchBucket
+from deltaglider_proxy.storage.errors import Denied, KeyRejected, NoSuchBucket, NoSuchKey
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.pool import Pool
+from tests.support.storage.objects import keys, put
 from tests.support.storage.s3 import settings_for
 from tests.support.storage.services.fault_proxy import FaultProxy
-from tests.support.storage.services.faults import NO_CONDITIONS, LoseAnswer, Refuse, Request, Rule
+from tests.support.storage.services.faults import NO_CONDITIONS, LoseAnswer, Refuse, Request, Rule, Side, Strip
 from tests.support.storage.services.service import Service
 
 CONDITIONS = ("create_if_absent", "replace_if_match", "delete_if_match", "complete_if_absent", "complete_if_match")
@@ -35,7 +37,9 @@ async def test_versitygw(service: Service, bucket: str, tmp_path: Path) -> None:
     assert report.verdicts.streams is report.verdicts.md5_etags is report.verdicts.byte_order is Verdict.WORKS
     assert report.verdicts.odd_keys is Verdict.LACKING
     assert "//" in report.refused_keys
-    assert not report.versioned
+    assert report.verdicts.backslashes is report.verdicts.line_breaks is Verdict.WORKS
+    assert report.verdicts.control_characters is Verdict.LACKING
+    assert not report.rules.versioned
     listed = service.client().list_objects_v2(Bucket=bucket)
     assert listed["KeyCount"] == 0
 
@@ -61,6 +65,20 @@ async def test_a_service_that_refuses_conditions(
     assert [getattr(verdicts, name) for name in CONDITIONS] == [Verdict.LACKING] * 5
 
 
+async def test_a_key_that_would_spoil_listings_is_refused_when_it_is_put(
+    service: Service, backend: S3Backend, bucket: str
+) -> None:
+    await put(backend, "a\\b", bucket=bucket)
+    await put(backend, "a\nb\r", bucket=bucket)
+    for key in ("\x01", "a\ufffd", "\ufffe/b", "\uffff"):
+        with pytest.raises(KeyRejected, match="backend check"):
+            await put(backend, key, bucket=bucket)
+        with pytest.raises(NoSuchKey):
+            await backend.head(bucket, key)
+        assert await backend.delete(bucket, key) is False
+    assert await keys(backend, bucket) == ["a\nb\r", "a\\b"]
+
+
 async def test_what_cannot_be_tried_stays_untested(
     service: Service, proxy: FaultProxy, bucket: str, tmp_path: Path
 ) -> None:
@@ -74,3 +92,32 @@ async def test_what_cannot_be_tried_stays_untested(
 async def test_without_the_bucket_there_is_nothing_to_say(service: Service, tmp_path: Path) -> None:
     with pytest.raises(NoSuchBucket):
         await report_on(service, "no-such-bucket", tmp_path)
+
+
+async def test_a_bucket_that_may_not_be_written_says_nothing_about_the_service(
+    service: Service, proxy: FaultProxy, bucket: str, tmp_path: Path
+) -> None:
+    proxy.add(Rule(Refuse(403, "AccessDenied"), "PUT", times=None))
+    with pytest.raises(Denied):
+        await report_on(service, bucket, tmp_path, proxy.endpoint)
+    assert service.client().list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+async def test_other_programs_see_the_metadata_that_was_put(service: Service, backend: S3Backend, bucket: str) -> None:
+    """And not RFC 2047 words, where the service keeps values as they are."""
+    await put(backend, "key", metadata={"x-amz-meta-empty": "", "x-amz-meta-greeting": "Grüße 世界"}, bucket=bucket)
+    seen = service.client().head_object(Bucket=bucket, Key="key")["Metadata"]
+    assert seen["empty"] == ""
+    assert seen["greeting"].encode("latin-1").decode() == "Grüße 世界"  # boto3 reads headers as Latin-1
+    assert (await backend.head(bucket, "key")).metadata == {
+        "x-amz-meta-empty": "",
+        "x-amz-meta-greeting": "Grüße 世界",
+    }
+
+
+async def test_a_service_that_drops_empty_values_is_sent_words(
+    service: Service, proxy: FaultProxy, bucket: str, tmp_path: Path
+) -> None:
+    proxy.add(Rule(Strip(Side.ANSWER, ("x-amz-meta-a",)), "HEAD", "/empty", times=None))
+    verdicts = (await report_on(service, bucket, tmp_path, proxy.endpoint)).verdicts
+    assert (verdicts.empty_values, verdicts.utf8_values) == (Verdict.LACKING, Verdict.WORKS)

@@ -34,13 +34,18 @@ class Refuse:
     status: int
     code: str
     fields: tuple[tuple[str, str], ...] = ()
+    text: str = ""
+    """In place of the error document."""
 
     def body(self) -> bytes:
         return (
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
-            f"<Error><Code>{self.code}</Code><Message>Made by the fault proxy.</Message>"
-            "<RequestId>FAULT</RequestId></Error>"
-        ).encode()
+            self.text.encode()
+            or (
+                '<?xml version="1.0" encoding="UTF-8"?>\n'
+                f"<Error><Code>{self.code}</Code><Message>Made by the fault proxy.</Message>"
+                "<RequestId>FAULT</RequestId></Error>"
+            ).encode()
+        )
 
 
 INTERNAL_ERROR: Final = Refuse(500, "InternalError")

@@ -10,7 +10,6 @@ from deltaglider_proxy.outbound.resolver import AddressRefused
 from deltaglider_proxy.storage.backends.s3.answers import Answer, Busy, hidden_error, md5_of, meaning
 from deltaglider_proxy.storage.backends.s3.client import lost
 from deltaglider_proxy.storage.backends.s3.documents import Malformed, complete_upload, error_of, parse, timestamp
-from deltaglider_proxy.storage.backends.s3.probe import touching_rules
 from deltaglider_proxy.storage.backends.s3.settings import S3Settings, endpoint_of
 from deltaglider_proxy.storage.errors import (
     BucketExists,
@@ -170,22 +169,39 @@ def test_documents() -> None:
     assert parse(complete_upload(['a"<b'])) is not None
 
 
-def test_lifecycle_rules_that_touch_what_is_ours() -> None:
-    def rules(*bodies: str) -> list[str]:
-        return touching_rules(f"<LifecycleConfiguration>{''.join(bodies)}</LifecycleConfiguration>".encode())
+def _error(code: str, more: str = "") -> bytes:
+    return f"<Error><Code>{code}</Code><Message>m</Message>{more}</Error>".encode()
 
-    def rule(where: str, status: str = "Enabled", act: str = "<Expiration><Days>1</Days></Expiration>") -> str:
-        return f"<Rule><ID>r</ID>{where}<Status>{status}</Status>{act}</Rule>"
 
-    assert rules() == rules(rule("<Filter><Prefix>logs/</Prefix></Filter>")) == []
-    assert rules(rule("", "Disabled")) == rules(rule("", act="<AbortIncompleteMultipartUpload/>")) == []
-    touching = (
-        "",
-        "<Prefix/>",
-        "<Filter/>",
-        "<Filter><Prefix>.delta</Prefix></Filter>",
-        "<Prefix>.deltaglider/v1/refs/</Prefix>",
-        "<Filter><And><Prefix>.d</Prefix><Tag/></And></Filter>",
-    )
-    for where in touching:
-        assert len(rules(rule(where))) == 1, where
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (Answer(301, {"x-amz-bucket-region": "eu-west-1"}, b""), ["region 'eu-west-1'"]),
+        (Answer(301, {}, _error("PermanentRedirect", "<Endpoint>s3.x.com</Endpoint>")), ["endpoint 's3.x.com'"]),
+        (Answer(307, {"location": "https://b.s3.x.com/k"}, b""), ["endpoint 'https://b.s3.x.com/k'"]),
+        (Answer(302, {}, b""), []),
+        (Answer(400, {}, _error("AuthorizationHeaderMalformed", "<Region>eu-1</Region>")), ["region 'eu-1'"]),
+        (Answer(400, {"x-amz-bucket-region": "eu-1"}, b""), ["region 'eu-1'"]),
+    ],
+)
+@pytest.mark.parametrize("mutation", [True, False])
+def test_a_bucket_that_is_elsewhere(answer: Answer, named: list[str], mutation: bool) -> None:
+    error = meaning(answer, "HEAD b", mutation=mutation)
+    assert type(error) is Unavailable
+    assert "HEAD b" in str(error)
+    assert "the endpoint or the region of this backend is wrong" in str(error)
+    assert all(f"the service names {each}" in str(error) for each in named)
+
+
+def test_what_a_redirect_names_is_told_but_not_at_length() -> None:
+    told = str(meaning(Answer(307, {"location": "https://x/" + "y" * 5000}, b""), "GET b", mutation=False))
+    assert len(told) < 500
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_clock_that_is_wrong_is_told_as_that(status: int) -> None:
+    moment = "Mon, 01 Jan 2029 00:00:00 GMT"
+    error = meaning(Answer(status, {"date": moment}, _error("RequestTimeTooSkewed")), "GET b", mutation=True)
+    assert type(error) is Denied
+    assert f"set the clock of this host: the time of the service is {moment}" in str(error)
+    assert "key pair" not in str(error)

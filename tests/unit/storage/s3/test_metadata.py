@@ -5,12 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltaglider_proxy.storage.backends.s3.metadata import MAX, from_headers, to_headers
+from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts
 from deltaglider_proxy.storage.errors import MetadataTooLarge
 
 values = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=40),
     st.sampled_from(["", " ", " a", "a ", "a  b", "a\tb", "a\r\nb", "=?UTF-8?B?aGk=?=", "=?", "=?x?q?_?=", "é", "\0"]),
 )
+CAREFUL = [
+    Verdicts(empty_values=empty, utf8_values=utf8)
+    for empty in (Verdict.WORKS, Verdict.LACKING)
+    for utf8 in (Verdict.WORKS, Verdict.UNTESTED)
+]
 names = st.text("abc0-", min_size=1, max_size=8).map("x-amz-meta-{}".format)
 
 
@@ -27,6 +33,25 @@ def test_what_is_sent_comes_back(user: dict[str, str], system: dict[str, str]) -
         assert value.isprintable()
         assert value == value.strip()
     assert from_headers({name.title(): value for name, value in headers.items()}) == metadata
+
+
+@given(st.dictionaries(names, values, max_size=5), st.sampled_from(CAREFUL))
+def test_what_a_service_keeps_is_sent_as_it_is(user: dict[str, str], verdicts: Verdicts) -> None:
+    """As bytes that neither HTTP nor a signature changes, and so that it comes back."""
+    headers = to_headers(user, verdicts)
+    for name, value in user.items():
+        sent = headers[name]
+        assert sent == " ".join(sent.split())
+        assert sent.isprintable()
+        if value == "" and verdicts.empty_values is Verdict.WORKS:
+            assert sent == ""
+        if not value.isascii() and value.isalpha() and verdicts.utf8_values is Verdict.WORKS:
+            assert sent == value
+        if verdicts.utf8_values is not Verdict.WORKS:
+            assert sent.isascii()
+        if verdicts.empty_values is not Verdict.WORKS:
+            assert sent
+    assert from_headers(headers) == user
 
 
 @given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=6), values), max_size=60))

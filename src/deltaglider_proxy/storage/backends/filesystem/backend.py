@@ -100,6 +100,11 @@ class FilesystemBackend:
             raise RootUnusable(f"directory {self._root.path}: {error.strerror} ({error.filename})") from error
         self._purging = self._pool.submit(self._purge)
 
+    def finish_purge(self) -> None:
+        """Blocks until what `acquire_host` has begun is done: before its pool is closed, which forgets what waits."""
+        if self._purging is not None:
+            self._purging.result()
+
     async def buckets(self) -> Sequence[BucketInfo]:
         return await self._pool.run(buckets.every, self._tree)
 

@@ -19,7 +19,7 @@ from deltaglider_proxy.storage.backends.filesystem.drafts import Draft
 from deltaglider_proxy.storage.backends.filesystem.failures import BLOCKED, meaning, translated
 from deltaglider_proxy.storage.backends.filesystem.files import DIRECTORY, READ, Files
 from deltaglider_proxy.storage.backends.filesystem.root import Root
-from deltaglider_proxy.storage.errors import ConditionFailed, NoSuchBucket, NoSuchKey, Unavailable, Uncertain
+from deltaglider_proxy.storage.errors import ConditionFailed, NoSuchBucket, NoSuchKey, NotDurable, Unavailable
 
 _ATTEMPTS: Final = 64
 
@@ -124,7 +124,22 @@ class Tree:
             existing = [found.path for found in looked if isinstance(found, Found)]
         for path in reversed(existing):
             self._unlink(bucket, path)
+        if not existing and keys.is_key(key) and self.durable:
+            self._sync_absence(bucket, key)
         return bool(existing)
+
+    def _sync_absence(self, bucket: str, key: str) -> None:
+        """Who was told that a deletion is not durable asks again, and finds nothing to delete. Raises NotDurable."""
+        path = next(_places(key))
+        with translated(f"delete {key!r} in {bucket!r}"):
+            while True:
+                try:
+                    with self.parent(bucket, path) as parent:
+                        return self.sync(parent)
+                except OSError as error:
+                    if "/" not in path or error.errno not in {errno.ENOENT, *BLOCKED}:
+                        raise
+                    path = path.rpartition("/")[0]
 
     @contextmanager
     def _all(self, bucket: str, key: str) -> Iterator[Sequence[Found | Nothing]]:
@@ -149,12 +164,12 @@ class Tree:
             self.files.close(fd)
 
     def sync(self, fd: int) -> None:
-        """Make the changes in a directory durable. Raises Uncertain, since they have happened."""
+        """Make the changes in a directory durable. Raises NotDurable, since they have happened."""
         if self.durable:
             try:
                 self.files.fsync(fd)
             except OSError as error:
-                raise Uncertain(f"fsync of a directory: {error.strerror}") from error
+                raise NotDurable(f"fsync of a directory: {error.strerror}") from error
 
     def _check(self, key: str, looked: Sequence[Found | Nothing], condition: Condition) -> None:
         current = next((found for found in looked if isinstance(found, Found)), None)

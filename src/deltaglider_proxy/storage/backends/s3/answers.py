@@ -56,8 +56,16 @@ _DENIED_CODES: Final = frozenset(
      "XAdminUserNotFound"}
 )  # fmt: skip
 """Some of them come with 400 or 404."""
+_ELSEWHERE_CODES: Final = frozenset(
+    {"PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"}
+)
+"""The bucket is in another region than the one that was asked and signed for."""
 _BY_STATUS: Final[Mapping[int, type[StorageError]]] = {412: ConditionFailed, 501: Unsupported, 507: DiskFull}
-_READABLE_CLASSES: Final = frozenset({"STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY"})
+_REGION: Final = "x-amz-bucket-region"
+READABLE_CLASSES: Final = frozenset(
+    {"STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "REDUCED_REDUNDANCY", "GLACIER_IR"}
+)
+"""Those whose objects can be read at once."""
 
 
 class Busy(Unavailable):
@@ -96,11 +104,25 @@ def meaning(answer: Answer, subject: str, *, mutation: bool) -> StorageError:
         return Busy(said)
     if answer.status >= 500 and answer.status not in _BY_STATUS:
         return Uncertain(said) if mutation else Busy(said)
-    if 300 <= answer.status < 400:
-        return Unavailable(f"{said}; the endpoint or the region of this backend is wrong for the bucket")
+    if 300 <= answer.status < 400 or code in _ELSEWHERE_CODES or (answer.status == 400 and _REGION in answer.headers):
+        return Unavailable(f"{said}; {_where(answer)}")
+    if code == "RequestTimeTooSkewed":
+        theirs = answer.headers.get("date") or documents.detail(answer.body, "ServerTime") or "not told"
+        return Denied(f"{said}; set the clock of this host: the time of the service is {theirs[:50]}")
     if answer.status in (401, 403) or code in _DENIED_CODES:
         return Denied(f"{said}; check the key pair of this backend and what it is allowed to do")
     return _BY_STATUS.get(answer.status, Unavailable)(said)
+
+
+def _where(answer: Answer) -> str:
+    """What to do about an answer that points elsewhere. It is never followed: whoever wrote it would choose the host
+    that our signed requests go to.
+    """
+    region = answer.headers.get(_REGION) or documents.detail(answer.body, "Region")
+    host = documents.detail(answer.body, "Endpoint") or answer.headers.get("location", "")
+    named = [f"{name} {value[:100]!r}" for name, value in (("region", region), ("endpoint", host)) if value]
+    told = f" (the service names {' and '.join(named)})" if named else ""
+    return f"it is not followed; the endpoint or the region of this backend is wrong for the bucket{told}"
 
 
 def hidden_error(answer: Answer, subject: str, *, mutation: bool) -> StorageError | None:
@@ -145,7 +167,7 @@ def md5_of(headers: Mapping[str, str]) -> str | None:
 def storage_class(answer: Answer) -> str | None:
     """The object's class, where it is another than the usual one and one that can be written and read at once."""
     found = answer.headers.get("x-amz-storage-class")
-    return found if found in _READABLE_CLASSES else None
+    return found if found in READABLE_CLASSES else None
 
 
 def _is_hex(value: str) -> bool:

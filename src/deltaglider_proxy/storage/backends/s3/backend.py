@@ -5,8 +5,8 @@ the most pessimistic ones everything still works on one host, only slower. See c
 for who waits for whom, writer.py for how bodies go up.
 """
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deltaglider_proxy.storage import keys
 from deltaglider_proxy.storage.backend import (
@@ -20,9 +20,10 @@ from deltaglider_proxy.storage.backend import (
     Reader,
     Stored,
 )
-from deltaglider_proxy.storage.backends.s3 import buckets, compose, listing, writer
+from deltaglider_proxy.storage.backends.s3 import buckets, compose, listing, odd_keys, writer
 from deltaglider_proxy.storage.backends.s3 import metadata as metadata_of
 from deltaglider_proxy.storage.backends.s3.answers import meaning, storage_class
+from deltaglider_proxy.storage.backends.s3.bucket_rules import OURS, RulesOfBuckets
 from deltaglider_proxy.storage.backends.s3.client import Call, Client
 from deltaglider_proxy.storage.backends.s3.reader import open_object
 from deltaglider_proxy.storage.backends.s3.service import Service, check, condition_headers
@@ -40,12 +41,10 @@ from deltaglider_proxy.storage.errors import (
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
 
-_PLAIN = re.compile(r"(?!\.{1,2}(?:/|$))[^/](?:(?!/\.{0,2}(?:/|$)).)*/?", re.DOTALL)
-"""Keys without empty, `.` and `..` components, but for a `/` at the end."""
-
 _CAPABILITIES = Capabilities(
     max_metadata=metadata_of.MAX, listing_has_metadata=False, late_metadata=writer.BUFFER, local=False
 )
+_FLEETING = replace(_CAPABILITIES, permanent=False)
 
 
 class S3Backend:
@@ -55,14 +54,18 @@ class S3Backend:
         """Raises ValueError for an endpoint that cannot be."""
         self._client = Client(settings, pool, clock)
         self._service = Service(self._client, Turns(settings.lock_dir, settings.deadline), verdicts)
+        self._holds = odd_keys.holder(verdicts)
+        self._rules = RulesOfBuckets(self._client)
         self._created: dict[str, BucketInfo] = {}
 
     def learn(self, verdicts: Verdicts) -> None:
         """What a later probe has found out; requests that have begun go on as they were."""
         self._service.verdicts = verdicts
+        self._holds = odd_keys.holder(verdicts)
 
-    def capabilities(self, _bucket: str, /) -> Capabilities:
-        return _CAPABILITIES
+    def capabilities(self, bucket: str, /) -> Capabilities:
+        """`permanent` counts from the first listing of what the engine keeps in the bucket."""
+        return _FLEETING if self._rules.harm(bucket) else _CAPABILITIES
 
     async def buckets(self) -> Sequence[BucketInfo]:
         found = await buckets.every(self._service)
@@ -81,10 +84,12 @@ class S3Backend:
 
     async def create_bucket(self, bucket: str) -> None:
         self._created.pop(bucket, None)
+        self._rules.forget(bucket)
         await self._service.turns.alone(bucket, lambda: buckets.create(self._service, bucket))
 
     async def delete_bucket(self, bucket: str, disposable: str) -> None:
         self._created.pop(bucket, None)
+        self._rules.forget(bucket)
         await self._service.turns.alone(bucket, lambda: buckets.delete(self._service, bucket, disposable))
 
     async def head(self, bucket: str, key: str) -> Stored:
@@ -131,7 +136,7 @@ class S3Backend:
         if service.verdicts.replace_if_match is not Verdict.WORKS:
             raise Unsupported(f"{bucket}/{key[:200]!r}: the service cannot replace exactly one generation of an object")
 
-        metadata_headers = metadata_of.to_headers(metadata)
+        metadata_headers = metadata_of.to_headers(metadata, service.verdicts)
 
         async def change() -> Stored:
             try:
@@ -150,6 +155,8 @@ class S3Backend:
     async def list(
         self, bucket: str, prefix: str = "", after: str = "", limit: int = 1000, delimiter: str = "", hidden: str = ""
     ) -> Page:
+        if prefix.startswith(OURS):
+            await self._rules.learn(bucket)
         return await listing.page(self._service, bucket, listing.Query(prefix, after, limit, delimiter, hidden))
 
     async def close(self) -> None:
@@ -178,14 +185,14 @@ class S3Backend:
         return True
 
     def _check(self, key: str) -> None:
-        """Raises KeyRejected. Some services take `a//b` for `a/b`: then one would overwrite the other."""
+        """Raises KeyRejected."""
         keys.check(key)
         if not self._holds(key):
-            raise KeyRejected(f"{key[:200]!r}: the service behind this bucket would take it for another key")
+            raise KeyRejected(
+                f"{key[:200]!r}: the service behind this bucket would take it for another key or list it as another; "
+                f"choose one without the characters or components that `backend check` names"
+            )
 
     def _check_readable(self, key: str) -> None:
         if not keys.is_key(key) or not self._holds(key):
             raise NoSuchKey(key[:200])
-
-    def _holds(self, key: str) -> bool:
-        return self._service.verdicts.odd_keys is Verdict.WORKS or _PLAIN.fullmatch(key) is not None

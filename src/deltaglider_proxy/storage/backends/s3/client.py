@@ -99,16 +99,19 @@ class Client:
     async def send(self, call: Call, *, mutation: bool, deadline: float | None = None) -> Answer:
         """The answer, unless it says that nothing, or nobody knows what, was done.
 
-        `deadline`: seconds, in place of the usual. Raises Unavailable, and Uncertain if it is a mutation.
+        `deadline`: seconds, in place of the usual; the service may be silent until then. Raises Unavailable, and
+        Uncertain if it is a mutation.
         """
         end = self.clock.monotonic() + (deadline or self.settings.deadline) + len(call.body) / _SLOWEST
         digests = await self._digests(call)
+        silence = self.settings.read_timeout if deadline is None else None
         for attempt in range(_ATTEMPTS):
             try:
-                return await self._attempt(call, digests, end, mutation=mutation)
-            except Busy:
+                return await self._attempt(call, digests, end, silence, mutation=mutation)
+            except Busy as error:
                 wait = pause(attempt)
-                if attempt == _ATTEMPTS - 1 or self.clock.monotonic() + wait >= end:
+                was_silent = isinstance(error.__cause__, aiohttp.SocketTimeoutError)
+                if was_silent or attempt == _ATTEMPTS - 1 or self.clock.monotonic() + wait >= end:
                     raise
             await asyncio.sleep(wait)
         raise AssertionError("unreachable")
@@ -132,7 +135,7 @@ class Client:
         """
         with _translated(call.subject, mutation=False), self._noted():
             async with asyncio.timeout(self.settings.deadline):
-                response = await self._request(call, EMPTY_SHA256, None, idle=True)
+                response = await self._request(call, EMPTY_SHA256, None, self.settings.idle_timeout)
         try:
             with _translated(call.subject, mutation=False):
                 if response.status >= 300:
@@ -147,7 +150,7 @@ class Client:
         caller's. All `pieces` but the last have CHUNK bytes. If it is cancelled, the connection is cut.
         """
         with _translated(call.subject, mutation=True), _cut_on_error(), self._noted():
-            response = await self._request(call, CHUNKED, pieces, idle=False, size=size)
+            response = await self._request(call, CHUNKED, pieces, None, size=size)
             try:
                 answer = Answer(response.status, response.headers, await _bounded(response, call.subject))
             finally:
@@ -160,13 +163,15 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def _attempt(self, call: Call, digests: tuple[str, str], end: float, *, mutation: bool) -> Answer:
+    async def _attempt(
+        self, call: Call, digests: tuple[str, str], end: float, silence: float | None, *, mutation: bool
+    ) -> Answer:
         sha256, md5 = digests
         left = end - self.clock.monotonic()
         with _translated(call.subject, mutation=mutation), _cut_on_error(), self._noted():
             async with asyncio.timeout(left):
                 body = call.body if len(call.body) <= _IN_LINE else _sliced(call.body)
-                response = await self._request(call, sha256, body or None, idle=False, size=len(call.body), md5=md5)
+                response = await self._request(call, sha256, body or None, silence, size=len(call.body), md5=md5)
                 try:
                     answer = Answer(response.status, response.headers, await _bounded(response, call.subject))
                     response.release()
@@ -200,8 +205,8 @@ class Client:
         call: Call,
         payload: str,
         body: bytes | bytearray | AsyncIterator[bytes] | None,
+        silence: float | None,
         *,
-        idle: bool,
         size: int | None = None,
         md5: str = "",
     ) -> aiohttp.ClientResponse:
@@ -234,7 +239,7 @@ class Client:
                 total=None,
                 connect=settings.deadline / 2,
                 sock_connect=settings.connect_timeout,
-                sock_read=settings.idle_timeout if idle else None,
+                sock_read=silence,
             ),
         )
         self._gate.reached()

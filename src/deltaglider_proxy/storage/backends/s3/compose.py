@@ -97,7 +97,7 @@ async def compose(
     pin: IfMatch | None,
 ) -> Stored:
     """Raises NoSuchKey, Changed, and what a commit raises."""
-    headers = to_headers(metadata)
+    headers = to_headers(metadata, service.verdicts)
     await service.require(bucket)
     ranges = await _ranges(service, bucket, pieces, pin)
     size = sum(each.size for each in ranges)

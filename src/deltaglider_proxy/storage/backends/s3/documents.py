@@ -53,15 +53,18 @@ def required(element: etree._Element, name: str) -> str:
 
 def error_of(body: bytes) -> tuple[str, str]:
     """Code and message of an error document; empty where the body is none."""
+    return detail(body, "Code"), detail(body, "Message")
+
+
+def detail(body: bytes, name: str) -> str:
+    """What an error document says under this name; empty if it says nothing, or is none."""
     if not body.lstrip().startswith(b"<"):
-        return "", ""
+        return ""
     try:
         root = parse(body)
     except Malformed:
-        return "", ""
-    if local(root) != "Error":
-        return "", ""
-    return text(root, "Code") or "", text(root, "Message") or ""
+        return ""
+    return text(root, name) or "" if local(root) == "Error" else ""
 
 
 def timestamp(value: str) -> float:

@@ -8,23 +8,24 @@ its verdict at untested; nothing that is not about the bucket can make the probe
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from deltaglider_proxy.storage.backends.s3 import documents, listing
-from deltaglider_proxy.storage.backends.s3.answers import Answer, hidden_error
+from deltaglider_proxy.storage.backends.s3 import bucket_rules, documents, listing
+from deltaglider_proxy.storage.backends.s3.answers import Answer, hidden_error, meaning
+from deltaglider_proxy.storage.backends.s3.bucket_rules import BucketRules
 from deltaglider_proxy.storage.backends.s3.client import CHUNK, Call, Client
 from deltaglider_proxy.storage.backends.s3.metadata import from_headers, to_headers
 from deltaglider_proxy.storage.backends.s3.service import Service
 from deltaglider_proxy.storage.backends.s3.streaming import StreamedPut
+from deltaglider_proxy.storage.backends.s3.throwaway import Throwaway
 from deltaglider_proxy.storage.backends.s3.turns import Turns
 from deltaglider_proxy.storage.backends.s3.uploads import SMALLEST_PART
 from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts
-from deltaglider_proxy.storage.errors import StorageError, Unavailable, Unsupported
+from deltaglider_proxy.storage.errors import Denied, StorageError, Unsupported
 
 PLACE: Final = ".deltaglider/v1/probe/"
-_OURS: Final = ".deltaglider/"
 _WRONG: Final = '"00000000000000000000000000000000"'
 _SETTLE: Final = 0.5
 _ORDERED: Final = ("D", "d%2F+ &", "d-x", "d.x", "d/x", "d/y/z", "d0", "e\u0301", "é", "\U0001f600")
@@ -34,10 +35,12 @@ _ODD: Final = {
     "//": ("odd//b",),
     ".": ("odd/./b",),
     "..": ("odd/x/../b",),
-    "control characters": ("odd/\x01\n",),
     "a component of 300 bytes": ("odd/" + "n" * 300,),
     "1024 bytes": (),
 }
+_BLANK: Final = ("blank/\t", "blank/a\nb", "blank/a\rb", "blank/a\r\nb")
+_CONTROL: Final = ("control/\x01", "control/\x1f", "control/\ufffe", "control/\uffff", "control/\ufffd")
+_UTF8: Final = "Gr\u00fc\u00dfe, \u4e16\u754c \U0001f680"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,13 @@ class Report:
     verdicts: Verdicts
     refused_keys: tuple[str, ...] = ()
     """Kinds of keys that S3 allows and the service does not hold, in words."""
-    versioned: bool = False
-    """Whatever is overwritten or deleted stays as an old version, and is paid for."""
-    lifecycle: tuple[str, ...] = ()
-    """Rules of the bucket that touch what the proxy keeps for itself, in words: no deltas may be kept there."""
+    rules: BucketRules = field(default_factory=BucketRules)
     notes: tuple[str, ...] = ()
     """What else was seen, and why trials could not be made."""
 
 
 async def probe(client: Client, bucket: str, patience: float = 30.0) -> Report:
-    """Takes about forty small requests; `patience` in seconds. Raises NoSuchBucket, Unavailable."""
+    """Takes about eighty small requests; `patience` in seconds. Raises NoSuchBucket, Denied, Unavailable."""
     return await _probe(client, bucket, patience, _Trials.all)
 
 
@@ -70,6 +70,7 @@ async def _probe(client: Client, bucket: str, patience: float, what: Callable[["
     trials = _Trials(service, bucket, f"{PLACE}{secrets.token_hex(16)}/")
     try:
         async with asyncio.timeout(patience):
+            await trials.may_write()
             await what(trials)
     except TimeoutError:
         trials.notes.append(f"the probe was ended after {patience:.0f} s")
@@ -79,27 +80,27 @@ async def _probe(client: Client, bucket: str, patience: float, what: Callable[["
 
 
 @dataclass(slots=True)
-class _Trials:
-    service: Service
-    bucket: str
-    place: str
+class _Trials(Throwaway):
     verdicts: Verdicts = field(default_factory=Verdicts)
     refused: list[str] = field(default_factory=list)
-    lifecycle: list[str] = field(default_factory=list)
-    versioned: bool = False
-    notes: list[str] = field(default_factory=list)
-    made: set[str] = field(default_factory=set)
-    uploads: list[tuple[str, str]] = field(default_factory=list)
+    found: BucketRules = field(default_factory=BucketRules)
 
     def report(self) -> Report:
         return Report(
             self.bucket,
             self.verdicts,
             tuple(self.refused),
-            self.versioned,
-            tuple(self.lifecycle),
+            self.found,
             tuple(self.notes),
         )
+
+    async def may_write(self) -> None:
+        """Raises Denied: a service that does not let us write here may do everything elsewhere."""
+        call = Call("PUT", self.bucket, self.place + "may-write")
+        self.made.add(call.key)
+        answer = await self.send(call)
+        if not answer.good and isinstance(refused := meaning(answer, call.subject, mutation=False), Denied):
+            raise refused
 
     async def conditions(self) -> None:
         await self.judge("create_if_absent", self.create_if_absent)
@@ -118,12 +119,17 @@ class _Trials:
             ("byte_order", self.byte_order),
             ("common_prefixes", self.common_prefixes),
             ("odd_keys", self.odd_keys),
+            ("backslashes", lambda: self.apart(("back/a\\b", "back/a/b"))),
+            ("line_breaks", lambda: self.apart(_BLANK)),
+            ("control_characters", lambda: self.apart(_CONTROL)),
+            ("empty_values", lambda: self.keeps("empty", "")),
+            ("utf8_values", lambda: self.keeps("utf8", _UTF8)),
         ):
             await self.judge(name, trial)
-        for name, look in (("metadata", self.metadata), ("versioning", self.versions), ("lifecycle", self.rules)):
+        for name, look in (("metadata", self.metadata), ("rules of the bucket", self.rules)):
             try:
                 await look()
-            except (StorageError, documents.Malformed) as error:
+            except StorageError as error:
                 self.notes.append(f"{name}: {error}")
 
     async def judge(self, name: str, trial: Callable[[], Awaitable[bool]]) -> None:
@@ -280,16 +286,27 @@ class _Trials:
         return not raw.entries
 
     async def odd_keys(self) -> bool:
-        """A key is refused also if it is taken for another one, which shows when that one is written behind it."""
         kinds = {kind: names or ("odd/" + "y/" * ((1024 - len(self.place)) // 2 - 2),) for kind, names in _ODD.items()}
         for names in kinds.values():
             for name in names:
                 await self.put(name, name.encode())
         await self.put("odd/b", b"")
         for kind, names in kinds.items():
-            if not all([await self.holds(name, name.encode()) and await self.lists(name) for name in names]):
+            if not await self.there(names):
                 self.refused.append(kind)
         return not self.refused
+
+    async def apart(self, names: Sequence[str]) -> bool:
+        """A key is refused also if it is taken for another one, which shows when that one is written behind it."""
+        for name in names:
+            await self.put(name, name.encode())
+        return await self.there(names)
+
+    async def there(self, names: Sequence[str]) -> bool:
+        for name in names:
+            if not await self.holds(name, name.encode()) or not await self.lists(name):
+                return False
+        return True
 
     async def lists(self, name: str) -> bool:
         try:
@@ -297,6 +314,24 @@ class _Trials:
         except Unsupported:
             return False
         return [listing.name(entry) for entry in raw.entries] == [self.place + name]
+
+    async def keeps(self, name: str, value: str) -> bool:
+        """Whether a metadata value that is sent as it is comes back so, however the object is made."""
+        metadata = {"x-amz-meta-a": value, "x-amz-meta-b": "b"}
+        headers = {"content-type": "binary/octet-stream", **metadata}
+        await self.stored(name, b"1", headers)
+        await self.stored(f"{name}-source", b"2")
+        directive = {
+            "x-amz-copy-source": f"/{self.bucket}/{self.place}{name}-source",
+            "x-amz-metadata-directive": "REPLACE",
+        }
+        copied = await self.put(f"{name}-copied", b"", {**headers, **directive})
+        joined = await self.complete(f"{name}-joined", b"3", {}, headers)
+        if not _done(joined) or not (_done(copied) or self.verdicts.copy is not Verdict.WORKS):
+            return False
+        made = [name, f"{name}-joined", *([f"{name}-copied"] if _done(copied) else [])]
+        heads = [await self.send(Call("HEAD", self.bucket, self.place + each)) for each in made]
+        return all(from_headers(head.headers) == metadata for head in heads)
 
     async def metadata(self) -> None:
         full = {f"x-amz-meta-{number}": "v" * 400 for number in range(5)}
@@ -307,91 +342,9 @@ class _Trials:
         elif not most.good:
             self.notes.append("metadata: 2 KB beside an object, which S3 allows, are refused")
 
-    async def versions(self) -> None:
-        answer = await self.send(Call("GET", self.bucket, query={"versioning": ""}))
-        if answer.good:
-            self.versioned = documents.text(documents.parse(answer.body), "Status") == "Enabled"
-        else:
-            self.notes.append(f"versioning: {answer.status} {answer.code}")
-
     async def rules(self) -> None:
-        answer = await self.send(Call("GET", self.bucket, query={"lifecycle": ""}))
-        if answer.good:
-            self.lifecycle.extend(touching_rules(answer.body))
-        elif answer.code != "NoSuchLifecycleConfiguration":
-            self.notes.append(f"lifecycle: {answer.status} {answer.code}; look at the rules of the bucket yourself")
-
-    async def put(self, name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        key = self.place + name
-        self.made.add(key)
-        headers = {"content-type": "binary/octet-stream", **(headers or {})}
-        return await self.send(Call("PUT", self.bucket, key, headers=headers, body=body, checked=bool(body)))
-
-    async def stored(self, name: str, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        answer = await self.put(name, body, headers)
-        if not answer.good:
-            raise Unavailable(f"a plain PutObject was refused: {answer.status} {answer.code}")
-        return answer
-
-    async def holds(self, name: str, body: bytes | None) -> bool:
-        answer = await self.send(Call("GET", self.bucket, self.place + name))
-        return answer.status == 404 if body is None else answer.good and answer.body == body
-
-    async def begin(self, key: str) -> str:
-        self.made.add(key)
-        answer = await self.send(Call("POST", self.bucket, key, query={"uploads": ""}))
-        if not answer.good:
-            raise Unavailable(f"no upload can be begun: {answer.status} {answer.code}")
-        upload = documents.required(documents.parse(answer.body), "UploadId")
-        self.uploads.append((key, upload))
-        return upload
-
-    async def complete(self, name: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        key = self.place + name
-        upload = await self.begin(key)
-        query = {"partNumber": "1", "uploadId": upload}
-        part = await self.send(Call("PUT", self.bucket, key, query=query, body=body))
-        document = documents.complete_upload([part.etag])
-        return await self.send(
-            Call("POST", self.bucket, key, query={"uploadId": upload}, headers=headers, body=document)
-        )
-
-    async def send(self, call: Call) -> Answer:
-        """Names are used by this probe alone, so any request may be repeated; 501 and the like are answers."""
-        return await self.service.client.send(call, mutation=False)
-
-    async def clean_up(self) -> None:
-        """What cannot be removed is said, and found by whoever lists the place."""
-        try:
-            for key, upload in self.uploads:
-                await self.send(Call("DELETE", self.bucket, key, query={"uploadId": upload}))
-            for key in sorted(self.made, reverse=True):
-                await self.send(Call("DELETE", self.bucket, key))
-        except StorageError as error:
-            self.notes.append(f"not all of {self.place} was removed: {error}")
-
-
-def touching_rules(body: bytes) -> list[str]:
-    """Rules of a lifecycle configuration that expire or move objects below `.deltaglider/`. Raises Malformed."""
-    found = []
-    for rule in documents.children(documents.parse(body), "Rule"):
-        if documents.text(rule, "Status") != "Enabled":
-            continue
-        prefix = documents.text(rule, "Prefix") or ""
-        for chosen in documents.children(rule, "Filter"):
-            prefix = documents.text(chosen, "Prefix") or prefix
-            for both in documents.children(chosen, "And"):
-                prefix = documents.text(both, "Prefix") or prefix
-        acts = [
-            name
-            for name in ("Expiration", "Transition", "NoncurrentVersionExpiration", "NoncurrentVersionTransition")
-            if next(documents.children(rule, name), None) is not None
-        ]
-        if acts and (prefix.startswith(_OURS) or _OURS.startswith(prefix)):
-            found.append(
-                f"rule {documents.text(rule, 'ID') or 'without an id'!r} ({', '.join(acts)}) applies to {_OURS}"
-            )
-    return found
+        self.found = await bucket_rules.look(self.service.client, self.bucket)
+        self.notes.extend(self.found.notes)
 
 
 def _refused(answer: Answer) -> bool:

@@ -33,13 +33,16 @@ class S3Settings:
     """Hosts that are not public may be connected to."""
     connections: int = 64
     """Open at once, per process."""
-    connect_timeout: float = 5.0
+    connect_timeout: float = 10.0
     """Seconds for one connection, TLS included."""
-    deadline: float = 60.0
+    read_timeout: float = 60.0
+    """Seconds between a request that is sent and its answer, or a part of that; not of copies, which say nothing while
+    they are made. A request that met with silence is not repeated."""
+    deadline: float = 300.0
     """Seconds for a request with all that is repeated of it, bodies of streams excepted; one more for each MiB that is
-    sent, and for each 20 MiB that the service copies. Whatever makes an object visible ends within it: keep it far
-    below a quarter of the time that garbage collection waits."""
-    idle_timeout: float = 30.0
+    sent, and for each 20 MiB that the service copies. Whatever makes an object visible ends within it: keep it below a
+    quarter of the time that garbage collection waits."""
+    idle_timeout: float = 20.0
     """Seconds that a streamed body may stand still."""
     name: str = ""
     """What the operator calls the backend."""

@@ -25,7 +25,7 @@ async def begin(
     service: Service, bucket: str, key: str, metadata: Metadata, extra: Mapping[str, str] | None = None
 ) -> "Upload":
     """`extra` headers besides those of the metadata. Raises NoSuchBucket, MetadataTooLarge."""
-    headers = {**to_headers(metadata), **(extra or {})}
+    headers = {**to_headers(metadata, service.verdicts), **(extra or {})}
     call = Call("POST", bucket, key, query={"uploads": ""}, headers=headers)
     answer = await _repeatable(service, call)
     return Upload(service, bucket, key, metadata, _required(answer, call, "UploadId"))

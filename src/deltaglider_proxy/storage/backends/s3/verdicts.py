@@ -40,7 +40,17 @@ class Verdicts:
     common_prefixes: Verdict = Verdict.UNTESTED
     """ListObjectsV2 with a delimiter shows what keys have in common, and nothing when they are gone."""
     odd_keys: Verdict = Verdict.UNTESTED
-    """All keys that S3 allows are objects of their own."""
+    """Keys with components that file systems resolve, beside others or long, are objects of their own."""
+    backslashes: Verdict = Verdict.UNTESTED
+    r"""`\` is not `/`."""
+    line_breaks: Verdict = Verdict.UNTESTED
+    """Keys with tabs, line feeds and carriage returns are listed as they are."""
+    control_characters: Verdict = Verdict.UNTESTED
+    """The same for characters that XML cannot say."""
+    empty_values: Verdict = Verdict.UNTESTED
+    """Metadata may have empty values."""
+    utf8_values: Verdict = Verdict.UNTESTED
+    """Values of metadata in UTF-8 come back as they were put, plain or as what RFC 2047 makes of them."""
 
     def put_honours(self, condition: Condition) -> bool:
         match condition:
@@ -88,7 +98,12 @@ _CONSEQUENCES: Final = {
     "md5_etags": "whole reads are not compared with the ETag",
     "byte_order": "listings are collected and sorted, up to a bound",
     "common_prefixes": "folders are found by listing the keys in them",
-    "odd_keys": "some keys are refused by the service",
+    "odd_keys": "keys with //, . or .. in them are refused, and the service may refuse others",
+    "backslashes": r"keys with \ in them are refused",
+    "line_breaks": "keys with tabs or line breaks in them are refused",
+    "empty_values": "metadata with empty values goes as RFC 2047 words, which other programs see",
+    "utf8_values": "metadata that is not ASCII goes as RFC 2047 words, as AWS itself returns it",
+    "control_characters": "keys with control characters, U+FFFD, U+FFFE or U+FFFF in them are refused",
 }
 
 

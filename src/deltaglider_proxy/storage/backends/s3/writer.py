@@ -38,7 +38,7 @@ async def put(
     condition: Condition,
 ) -> Stored:
     """One PutObject."""
-    beside = to_headers(metadata)
+    beside = to_headers(metadata, service.verdicts)
 
     async def change(headers: Mapping[str, str]) -> Stored:
         return await send(service, bucket, key, data, metadata, {**beside, **headers})
@@ -71,7 +71,7 @@ class S3Writer:
         self._bucket = bucket
         self._key = key
         self._metadata = dict(metadata)
-        self._headers = to_headers(metadata)
+        self._headers = to_headers(metadata, service.verdicts)
         self._size = size
         self._written = 0
         self._buffer = bytearray()
