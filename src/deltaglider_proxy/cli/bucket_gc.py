@@ -25,7 +25,7 @@ from deltaglider_proxy.storage.backends.filesystem.failures import RootUnusable
 
 
 def run(config: str | None, buckets: Sequence[str], *, as_json: bool) -> int:
-    """Without names, all buckets."""
+    """Without names, all buckets. One that cannot be collected does not keep the others from it."""
     try:
         settings = settings_of(load(config, None, process_environment(), Path.cwd()), verbose=False)
         with logged_on_stderr():
@@ -36,18 +36,36 @@ def run(config: str | None, buckets: Sequence[str], *, as_json: bool) -> int:
     except errors.NoSuchBucket as failure:
         say(f"error: there is no bucket {failure}")
         return ExitCode.NOT_FOUND
+    except errors.EngineError as failure:
+        say(f"error: {failure}")
+        return ExitCode.REMOTE
     if as_json:
-        result(json.dumps({name: asdict(report) for name, report in reports.items()}, indent=2) + "\n")
-    return ExitCode.OK
+        result(json.dumps({name: _plain(report) for name, report in reports.items()}, indent=2) + "\n")
+    failed = [name for name, report in reports.items() if isinstance(report, errors.EngineError)]
+    if not failed:
+        return ExitCode.OK
+    return ExitCode.MIXED if len(failed) < len(reports) else ExitCode.REMOTE
 
 
-async def _collect(settings: ServerSettings, buckets: Sequence[str]) -> dict[str, Report]:
-    reports: dict[str, Report] = {}
+async def _collect(settings: ServerSettings, buckets: Sequence[str]) -> dict[str, Report | errors.EngineError]:
+    """Raises EngineError if the buckets cannot be listed, NoSuchBucket for a name that is none."""
+    reports: dict[str, Report | errors.EngineError] = {}
     async with engine_alone(settings) as engine:
         for name in buckets or [name for name, _ in await engine.list_buckets()]:
-            reports[name] = report = await engine.collect(name, quiescent=True)
+            try:
+                reports[name] = report = await engine.collect(name, quiescent=True)
+            except errors.NoSuchBucket:
+                raise
+            except errors.EngineError as failure:
+                reports[name] = failure
+                say(f"error: {name}: {failure}")
+                continue
             say(
                 f"{name}: looked at {report.objects} objects; removed {report.removed} things nothing needs, "
                 f"{report.removed_bytes} bytes, and {report.expired_uploads} abandoned uploads"
             )
     return reports
+
+
+def _plain(report: Report | errors.EngineError) -> dict[str, object]:
+    return {"error": str(report)} if isinstance(report, errors.EngineError) else asdict(report)

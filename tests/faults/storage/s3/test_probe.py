@@ -8,12 +8,12 @@ import pytest
 from deltaglider_proxy.storage.backends.s3.backend import S3Backend
 from deltaglider_proxy.storage.backends.s3.client import Client
 from deltaglider_proxy.storage.backends.s3.probe import Report, probe
-from deltaglider_proxy.storage.backends.s3.verdicts import Verdict
-from deltaglider_proxy.storage.errors import Denied, KeyRejected, NoSuchBucket, NoSuchKey
+from deltaglider_proxy.storage.backends.s3.verdicts import Verdict, Verdicts
+from deltaglider_proxy.storage.errors import Denied, KeyRejected, NoSuchBucket, NoSuchKey, Unavailable
 from deltaglider_proxy.telemetry.clock import SystemClock
 from deltaglider_proxy.telemetry.pool import Pool
 from tests.support.storage.objects import keys, put
-from tests.support.storage.s3 import settings_for
+from tests.support.storage.s3 import opened, settings_for, verdicts_of
 from tests.support.storage.services.fault_proxy import FaultProxy
 from tests.support.storage.services.faults import NO_CONDITIONS, LoseAnswer, Refuse, Request, Rule, Side, Strip
 from tests.support.storage.services.service import Service
@@ -21,9 +21,11 @@ from tests.support.storage.services.service import Service
 CONDITIONS = ("create_if_absent", "replace_if_match", "delete_if_match", "complete_if_absent", "complete_if_match")
 
 
-async def report_on(service: Service, bucket: str, root: Path, endpoint: str | None = None) -> Report:
+async def report_on(
+    service: Service, bucket: str, root: Path, endpoint: str | None = None, deadline: float = 2.0
+) -> Report:
     pool = Pool(2)
-    client = Client(replace(settings_for(service, root, endpoint), deadline=2.0), pool, SystemClock())
+    client = Client(replace(settings_for(service, root, endpoint), deadline=deadline), pool, SystemClock())
     try:
         return await probe(client, bucket)
     finally:
@@ -79,11 +81,26 @@ async def test_a_key_that_would_spoil_listings_is_refused_when_it_is_put(
     assert await keys(backend, bucket) == ["a\nb\r", "a\\b"]
 
 
+async def test_an_odd_key_has_to_wait_until_the_service_was_tried(
+    service: Service, bucket: str, tmp_path: Path
+) -> None:
+    async with opened(settings_for(service, tmp_path), Verdicts()) as backend:
+        for key in ("a//b", "a\\b", "a\nb", "\x01"):
+            with pytest.raises(Unavailable, match="not tried yet"):
+                await put(backend, key, bucket=bucket)
+            with pytest.raises(Unavailable, match="not tried yet"):
+                await backend.head(bucket, key)
+            with pytest.raises(Unavailable, match="not tried yet"):
+                await backend.delete(bucket, key)
+        backend.learn(await verdicts_of(service, tmp_path))
+        await put(backend, "a\\b", bucket=bucket)
+
+
 async def test_what_cannot_be_tried_stays_untested(
     service: Service, proxy: FaultProxy, bucket: str, tmp_path: Path
 ) -> None:
     proxy.add(Rule(LoseAnswer(), "POST", query=["uploadId"], times=None))
-    report = await report_on(service, bucket, tmp_path, proxy.endpoint)
+    report = await report_on(service, bucket, tmp_path, proxy.endpoint, deadline=0.8)
     assert report.verdicts.complete_if_match is Verdict.UNTESTED
     assert report.verdicts.replace_if_match is Verdict.WORKS
     assert any("complete_if_match" in note for note in report.notes)

@@ -54,14 +54,14 @@ class S3Backend:
         """Raises ValueError for an endpoint that cannot be."""
         self._client = Client(settings, pool, clock)
         self._service = Service(self._client, Turns(settings.lock_dir, settings.deadline), verdicts)
-        self._holds = odd_keys.holder(verdicts)
+        self._judge = odd_keys.judge_of(verdicts)
         self._rules = RulesOfBuckets(self._client)
         self._created: dict[str, BucketInfo] = {}
 
     def learn(self, verdicts: Verdicts) -> None:
         """What a later probe has found out; requests that have begun go on as they were."""
         self._service.verdicts = verdicts
-        self._holds = odd_keys.holder(verdicts)
+        self._judge = odd_keys.judge_of(verdicts)
 
     def capabilities(self, bucket: str, /) -> Capabilities:
         """`permanent` counts from the first listing of what the engine keeps in the bucket."""
@@ -185,7 +185,7 @@ class S3Backend:
         return True
 
     def _check(self, key: str) -> None:
-        """Raises KeyRejected."""
+        """Raises KeyRejected, Unavailable."""
         keys.check(key)
         if not self._holds(key):
             raise KeyRejected(
@@ -194,5 +194,13 @@ class S3Backend:
             )
 
     def _check_readable(self, key: str) -> None:
+        """Raises NoSuchKey, Unavailable."""
         if not keys.is_key(key) or not self._holds(key):
             raise NoSuchKey(key[:200])
+
+    def _holds(self, key: str) -> bool:
+        """Raises Unavailable while nobody knows: what the service has for such a key may be another one's."""
+        judged = self._judge(key)
+        if judged is Verdict.UNTESTED:
+            raise Unavailable(f"{key[:200]!r}: whether the service holds such a key was not tried yet; try again later")
+        return judged is Verdict.WORKS

@@ -237,7 +237,7 @@ class Client:
             skip_auto_headers=("content-type", "accept"),
             timeout=aiohttp.ClientTimeout(
                 total=None,
-                connect=settings.deadline / 2,
+                connect=settings.connect_timeout + settings.read_timeout / 2,  # until one of them is free
                 sock_connect=settings.connect_timeout,
                 sock_read=silence,
             ),

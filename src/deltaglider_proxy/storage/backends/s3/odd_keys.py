@@ -2,8 +2,8 @@ r"""Keys that S3 allows and services may not: which kinds there are, and which o
 
 What stores objects as files resolves `.` and `..`, joins `//` and may take `\` for `/`, so that one key overwrites
 another. What lists in XML without `encoding-type=url` cannot say control characters: one such object, listed under
-another key or not at all, makes every listing of its bucket fail. So keys of a kind are refused when they are put,
-unless a probe has seen that the service holds it. XML 1.0, production 2 (Char) and section 2.11 (End-of-Line Handling).
+another key or not at all, makes every listing of its bucket fail. So keys of a kind that a service does not hold are
+refused when they are put. XML 1.0, production 2 (Char) and section 2.11 (End-of-Line Handling).
 """
 
 import re
@@ -27,7 +27,15 @@ _NEEDED: Final[Mapping[str, Callable[[str], bool]]] = {
 """Verdicts that must be WORKS, and for which keys."""
 
 
-def holder(verdicts: Verdicts) -> Callable[[str], bool]:
+def judge_of(verdicts: Verdicts) -> Callable[[str], Verdict]:
     """Whether the service holds a key as an object of its own, as far as its kind says."""
-    strange = [is_one for name, is_one in _NEEDED.items() if getattr(verdicts, name) is not Verdict.WORKS]
-    return lambda key: not any(is_one(key) for is_one in strange)
+    known = [(getattr(verdicts, name), is_one) for name, is_one in _NEEDED.items()]
+    doubtful = [(verdict, is_one) for verdict, is_one in known if verdict is not Verdict.WORKS]
+
+    def judge(key: str) -> Verdict:
+        found = {verdict for verdict, is_one in doubtful if is_one(key)}
+        if Verdict.LACKING in found:
+            return Verdict.LACKING
+        return Verdict.UNTESTED if found else Verdict.WORKS
+
+    return judge
