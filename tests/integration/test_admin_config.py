@@ -6,9 +6,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
+import httpx2
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -145,6 +147,32 @@ def test_admission(server: Server, admin: Admin) -> None:
         s3.get_object(Bucket="box", Key="shut/a")
     admin.ask("PUT", "/admin/config/section/admission", {"blocks": None})
     assert_body(s3, "shut/a", b"1")
+
+
+_OPEN_DOOR = """\
+  filesystem: {root}/data
+  buckets:
+    house: {{public_prefixes: [open/]}}
+"""
+
+
+def test_a_worker_that_is_replaced_begins_with_what_holds(tmp_path: Path) -> None:
+    with Server(tmp_path, storage=_OPEN_DOOR) as server, Admin(server) as admin:
+        s3 = server.client()
+        s3.put_object(Bucket="house", Key="open/a", Body=b"x")
+        assert admin.http.get(f"{server.endpoint}/house/open/a").status_code == 200
+        admin.ask("PUT", "/admin/config/section/storage", {"buckets": {"house": {"public_prefixes": []}}})
+        for worker in server.worker_ids():
+            os.kill(worker, signal.SIGKILL)
+        seen: list[int] = []
+
+        def is_back() -> bool:
+            with suppress(httpx2.TransportError), httpx2.Client(timeout=2, trust_env=False) as fresh:
+                seen.append(fresh.get(f"{server.endpoint}/house/open/a").status_code)
+            return len(seen) >= 50
+
+        server.wait_for(is_back, 60)
+        assert set(seen) == {403}
 
 
 def test_a_backend_that_refuses_connections_is_not_taken(admin: Admin) -> None:

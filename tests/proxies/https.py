@@ -2,7 +2,6 @@
 
 import hashlib
 import ssl
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -75,13 +74,6 @@ class HttpsServer(Server):
         """SHA-256 of the certificate that a new connection is shown."""
         shown = ssl.get_server_certificate(("127.0.0.1", self.port), timeout=10)
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(shown)).hexdigest()
-
-    def worker_ids(self) -> set[int]:
-        assert self.process is not None
-        command = ["ps", "-o", "pid=", "--ppid", str(self.process.pid)]
-        return {
-            int(text) for text in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-        }
 
 
 def digest(pem: bytes) -> str:

@@ -137,15 +137,20 @@ class Server:
         self.process = None
         return code
 
+    def worker_ids(self) -> set[int]:
+        assert self.process is not None
+        command = ["ps", "-o", "pid=", "--ppid", str(self.process.pid)]
+        return {
+            int(text) for text in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        }
+
     def kill(self) -> None:
         """All processes of the server, at once, as a power cut would."""
         assert self.process is not None
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
+        children = self.worker_ids()
         self.process.send_signal(signal.SIGSTOP)
         for child in children:
-            os.kill(int(child), signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         self.process = None

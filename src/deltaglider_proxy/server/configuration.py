@@ -55,6 +55,7 @@ _APPLIED: Final = "applied.yaml"
 RELOAD: Final = "reload"
 """A file that changes when somebody asks for the configuration file to be read again."""
 _FILE_POLL: Final = 1.0
+_BETWEEN_ATTEMPTS: Final = 1.0
 """Seconds between two looks whether somebody has edited the file."""
 
 FileState = tuple[int, int, int]
@@ -425,10 +426,21 @@ class LiveConfiguration:
                 elif state != self._file_state:
                     await self.reload("the file was edited")
 
-    async def _catch_up(self) -> None:
+    async def begin(self) -> None:
+        """Before the first request: a worker in the place of another begins with what holds now, not with what held
+        when the server began, which may have let in whom nobody lets in any more. Returns when that can be lived by.
+        """
+        while True:
+            async with self._mine:
+                if await self._catch_up():
+                    return
+            await asyncio.sleep(_BETWEEN_ATTEMPTS)
+
+    async def _catch_up(self) -> bool:
+        """Whether this worker lives by what holds."""
         number = self._announcements.current(Topic.CONFIG)
         if number == self._seen:
-            return
+            return True
         try:
             text = await self._pool.run((self._run_dir / _APPLIED).read_text, "utf-8")
             loaded = await self._pool.run(loading.load_text, text, self._sources)
@@ -437,8 +449,9 @@ class LiveConfiguration:
             await self._switch(loaded, settings)
         except (OSError, ConfigError, CannotStart) as error:
             _log.error("what another worker has applied cannot be lived by", reason=str(error))
-            return
+            return False
         self._acted(number)
+        return True
 
     def _acted(self, number: int) -> None:
         self._seen = number

@@ -229,6 +229,7 @@ class _Running:
         running._plane.start(leads=leads)
         for name, work in lasting:
             running._crew.start(kept_going(name, work))
+        await running._configuration.begin()
         return running
 
     def _build_admin(self, boot: Boot) -> None:
@@ -280,8 +281,8 @@ class _Running:
         self.s3.serve(replace(self.s3.serving, access=state))
 
     async def prepare(self, settings: ServerSettings, *, applies: bool) -> None:
-        """Build what is new beside what runs, and ask the backends that changed. Raises CannotStart. `applies`: this is
-        the worker that was asked.
+        """Build what is new beside what runs. Raises CannotStart. `applies`: this is the worker that was asked; it also
+        asks the backends that changed. The others follow, and a backend that is away by then fails its buckets alone.
         """
         if self._prepared is not None:
             await self._prepared.close()
@@ -292,7 +293,8 @@ class _Running:
         try:
             await self._claim(settings.storage, leads=applies)
             self._prepared = DataPlane(settings, self._pool, self._clock, self._metrics, self._plane)
-            await self._prepared.check_against(before)
+            if applies:
+                await self._prepared.check_against(before)
         except (ValueError, OSError, RootUnusable) as error:
             raise CannotStart(str(error)) from error
 
