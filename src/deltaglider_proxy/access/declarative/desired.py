@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deltaglider_proxy.access.policy.validate import InvalidPermissions, parse_permissions
+from deltaglider_proxy.access.sso.email_regex import NotARegex, compile_regex
 from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.access import Permission as ConfiguredPermission
 from deltaglider_proxy.control.model import MatchType, Permission
@@ -162,8 +163,8 @@ def _mapping_rules(access: Access, problems: list[str]) -> Iterator[DesiredRule]
             continue
         if match_type is MatchType.EMAIL_REGEX:
             try:
-                re.compile(rule.match_value)
-            except re.error as error:
+                compile_regex(rule.match_value)
+            except NotARegex as error:
                 problems.append(f"{place}.match_value: is no regular expression: {error}")
         yield DesiredRule(rule.provider, rule.priority, match_type, rule.match_field, rule.match_value, rule.group)
 

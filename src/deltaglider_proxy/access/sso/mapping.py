@@ -3,9 +3,9 @@
 What a provider has not verified is whatever its user has typed in, so an unverified address matches nothing.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
+from deltaglider_proxy.access.sso import email_regex
 from deltaglider_proxy.control.model import MappingRule, MatchType
 
 _EMAIL = "email"
@@ -44,7 +44,7 @@ def _matches(rule: MappingRule, claims: Mapping[str, object], email: str | None)
         case MatchType.EMAIL_GLOB:
             return _glob(address, wanted)
         case MatchType.EMAIL_REGEX:
-            return _search(rule.match_value, email)
+            return email_regex.found(rule.match_value, email)
 
 
 def _claim_is(claim: object, wanted: str) -> bool:
@@ -68,14 +68,3 @@ def _glob(text: str, pattern: str) -> bool:
             return False
         at = found + len(piece)
     return len(text) - at >= len(last) and text.endswith(last)
-
-
-_MOST = 320
-"""Characters of an address that are looked at: bounds what a slow expression can cost."""
-
-
-def _search(pattern: str, email: str) -> bool:
-    try:
-        return re.search(pattern, email[:_MOST]) is not None
-    except re.error:
-        return False

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
+from deltaglider_proxy.access.sso.email_regex import NotARegex, compile_regex
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.iam import Input, Number
 from deltaglider_proxy.admin.schemas.times import sql_time
@@ -134,8 +135,8 @@ def check_match(match_type: MatchType, value: str) -> None:
     """Raises ApiError(400)."""
     if match_type is MatchType.EMAIL_REGEX:
         try:
-            re.compile(value)
-        except re.error as error:
+            compile_regex(value)
+        except NotARegex as error:
             detail = f"match_value: is no regular expression: {error}"
             raise ApiError(400, "invalid_request", detail, field="match_value") from error
     if match_type is MatchType.EMAIL_DOMAIN and ("@" in value or "*" in value):
