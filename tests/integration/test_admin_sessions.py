@@ -140,6 +140,8 @@ def test_tokens(server: Server, admin: Admin) -> None:
         program.ask("GET", "/admin/config/export")
         program.ask("GET", "/admin/users")
         program.ask("PUT", "/admin/config/section/advanced", {})
+        refusal = program.ask("PUT", "/admin/config/section/access", {"iam_mode": "declarative"}, 403)
+        assert refusal["code"] == "scope_required"
         assert program.ask("POST", "/admin/users", {"name": "x"}, 403)["code"] == "scope_required"
         assert program.ask("GET", "/admin/audit", status=403)["code"] == "scope_required"
         assert program.ask("POST", "/admin/tokens", {"name": "more", "scopes": ["admin"]}, 403)

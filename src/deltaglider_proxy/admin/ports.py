@@ -127,12 +127,21 @@ class Configuration(Protocol):
     async def validate_patch(self, section: str, patch: object) -> Applied: ...
 
     async def apply(
-        self, text: str, by: Actor, etag: str | None, *, action: str = "apply_config", expanded: bool = False
+        self,
+        text: str,
+        by: Actor,
+        etag: str | None,
+        *,
+        iam: bool,
+        action: str = "apply_config",
+        expanded: bool = False,
     ) -> Applied:
-        """Raises Refused, and then nothing has changed."""
+        """`iam`: whether the section `access` may become another. Raises Refused, and then nothing has changed."""
         ...
 
-    async def patch(self, section: str, patch: object, by: Actor, etag: str | None) -> Applied: ...
+    async def patch(
+        self, section: str, patch: object, by: Actor, etag: str | None, *, iam: bool = False
+    ) -> Applied: ...
 
     def kept(self) -> tuple[str, Plain]:
         """For a backup, of one moment: the text without secrets, and the secrets."""

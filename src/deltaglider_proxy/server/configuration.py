@@ -206,16 +206,34 @@ class LiveConfiguration:
         return replace(described, warnings=[*described.warnings, *preview])
 
     async def apply(
-        self, text: str, by: Actor, etag: str | None, *, action: str = "apply_config", expanded: bool = False
+        self,
+        text: str,
+        by: Actor,
+        etag: str | None,
+        *,
+        iam: bool,
+        action: str = "apply_config",
+        expanded: bool = False,
     ) -> Applied:
         async with self._exclusive(etag):
             loaded = await self._pool.run(self._load, escape(text) if expanded else text)
+            self._check_access(loaded, iam)
             return await self._apply(loaded, by, action)
 
-    async def patch(self, section: str, patch: object, by: Actor, etag: str | None) -> Applied:
+    async def patch(self, section: str, patch: object, by: Actor, etag: str | None, *, iam: bool = False) -> Applied:
         async with self._exclusive(etag):
             loaded = await self._pool.run(self._load_patched, section, patch)
+            self._check_access(loaded, iam)
             return await self._apply(loaded, by, f"apply_config_section:{section}")
+
+    def _check_access(self, loaded: LoadedConfig, iam: bool) -> None:
+        """Raises Refused."""
+        if not iam and loaded.file_settings.access != self._loaded.file_settings.access:
+            raise Refused(
+                403,
+                "scope_required",
+                "the section access says who may do what: to change it a token needs the scope iam",
+            )
 
     def _load_patched(self, section: str, patch: object) -> LoadedConfig:
         return self._load(self._patched(section, patch))

@@ -83,7 +83,9 @@ async def apply(
     services: Services, caller: ConfigAdmin, given: Document, if_match: IfMatch = None
 ) -> Outcome | JSONResponse:
     """The whole document in place of the present one. Secrets that it leaves out stay."""
-    applied = await services.configuration.apply(given.yaml, caller.actor, _etag(if_match), expanded=given.expanded)
+    applied = await services.configuration.apply(
+        given.yaml, caller.actor, _etag(if_match), iam=caller.has_scope("iam"), expanded=given.expanded
+    )
     return _answer(applied)
 
 
@@ -108,7 +110,10 @@ async def put_section(
 ) -> Outcome | JSONResponse:
     """A merge patch (RFC 7396) of one section: null removes, lists are replaced."""
     _check_section(section)
-    applied = await services.configuration.patch(section, await _patch(request), caller.actor, _etag(if_match))
+    patch = await _patch(request)
+    applied = await services.configuration.patch(
+        section, patch, caller.actor, _etag(if_match), iam=caller.has_scope("iam")
+    )
     return _answer(applied)
 
 
@@ -151,7 +156,11 @@ async def rollback(
     """Apply what was applied then."""
     revision = await services.control.read(lambda unit: unit.config_revisions.get(revision_id))
     applied = await services.configuration.apply(
-        revision.document.reveal(), caller.actor, _etag(if_match), action=f"config_rollback:{revision_id}"
+        revision.document.reveal(),
+        caller.actor,
+        _etag(if_match),
+        iam=caller.has_scope("iam"),
+        action=f"config_rollback:{revision_id}",
     )
     return _answer(applied)
 
