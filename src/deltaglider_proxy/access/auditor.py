@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.control.audit.record import Outcome, Record
 
+_STRANGERS_PATH: Final = 256
+"""Characters of a key that are kept."""
+
 
 class Log(Protocol):
     async def write(self, record: Record) -> None: ...
-    def note(self, record: Record) -> None: ...
+    def note(self, record: Record, *, anyones: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,15 @@ class Auditor:
             self._log.note(actor.record(action, bucket=bucket, path=key))
 
     def read_by_stranger(self, actor: Actor, bucket: str, key: str, block: str) -> None:
-        self._log.note(actor.record("public_read", target=block, bucket=bucket, path=key))
+        self._log.note(actor.record("public_read", target=block, bucket=bucket, path=key), anyones=True)
 
-    def refused(self, actor: Actor, action: str, target: str, bucket: str, key: str) -> None:
+    def refused(
+        self, actor: Actor, action: str, target: str, bucket: str, key: str, *, by_stranger: bool = False
+    ) -> None:
         """Somebody was not allowed to do something, or not let in."""
-        self._log.note(actor.record(action, Outcome.DENIED, target=target, bucket=bucket, path=key))
+        path = key[:_STRANGERS_PATH] if by_stranger else key
+        record = actor.record(action, Outcome.DENIED, target=target, bucket=bucket, path=path)
+        self._log.note(record, anyones=by_stranger)
 
     async def sign_in(
         self, actor: Actor, action: str, target: str, outcome: Outcome, details: Mapping[str, object] | None = None
@@ -91,5 +98,5 @@ class NoLog:
     async def write(self, record: Record) -> None:
         del record
 
-    def note(self, record: Record) -> None:
-        del record
+    def note(self, record: Record, *, anyones: bool = False) -> None:
+        del record, anyones

@@ -1,11 +1,13 @@
 """What the audit log is told of S3 requests: changes that were made, and whoever was not let in."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from deltaglider_proxy.access.auditor import Actor, Auditor
 from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.access.errors import AccessError, Reason
+from deltaglider_proxy.access.identity import ANONYMOUS
 from deltaglider_proxy.access.state import Mode
 from deltaglider_proxy.s3.call import Call
 from deltaglider_proxy.s3.observe import Seen
@@ -33,7 +35,10 @@ def ended(auditor: Auditor, call: Call, seen: Seen) -> None:
     done = 200 <= seen.status < 300
     if call.refused_keys:
         action = call.operation.action.capitalize()
-        auditor.refused(_actor(call, seen), "access_denied", action, call.bucket, call.refused_keys[0])
+        stranger = call.caller.anonymous
+        auditor.refused(
+            _actor(call, seen), "access_denied", action, call.bucket, call.refused_keys[0], by_stranger=stranger
+        )
     if done and name in _CHANGES:
         auditor.object_changed(_actor(call, seen), _CHANGES[name], call.bucket, call.key)
     elif done and call.caller.anonymous and call.state.mode is not Mode.OPEN and call.bucket:
@@ -50,26 +55,27 @@ def refused(auditor: Auditor, error: AccessError, request: Request | None, addre
     agent = request.headers.get(b"user-agent", b"").decode("latin-1") if request is not None else ""
     user = error.user or error.details.get("AWSAccessKeyId", "")
     actor = Actor(user[:128], address, agent, seen.request_id, "sigv4")
+    refuse = partial(auditor.refused, actor, by_stranger=error.user in ("", ANONYMOUS.name))
     bucket, key = (request.bucket, request.key) if request is not None else ("", "")
     match error.reason:
         case Reason.DENIED:
             action, bucket, key = error.denied or ("", bucket, key)
-            auditor.refused(actor, "access_denied", action.capitalize(), bucket, key)
+            refuse("access_denied", action.capitalize(), bucket, key)
         case Reason.BLOCKED:
-            auditor.refused(actor, "admission_deny", error.block, bucket, key)
+            refuse("admission_deny", error.block, bucket, key)
         case Reason.REPLAYED:
-            auditor.refused(actor, "replay_rejected", str(error.reason), bucket, key)
+            refuse("replay_rejected", str(error.reason), bucket, key)
         case Reason.LOCKED_DATABASE | Reason.MAINTENANCE | Reason.CROWDED:
             return
         case reason:
-            auditor.refused(actor, "login_failed", str(reason), bucket, key)
+            refuse("login_failed", str(reason), bucket, key)
 
 
 def rejected(auditor: Auditor, block: str, request: Request, address: Address | None, seen: Seen) -> None:
     """The operator's own answer was given."""
     agent = request.headers.get(b"user-agent", b"").decode("latin-1")
     actor = Actor("", address, agent, seen.request_id)
-    auditor.refused(actor, "admission_reject", block, request.bucket, request.key)
+    auditor.refused(actor, "admission_reject", block, request.bucket, request.key, by_stranger=True)
 
 
 def _actor(call: Call, seen: Seen) -> Actor:

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from deltaglider_proxy.control.audit.allowance import Allowance
 from deltaglider_proxy.control.audit.record import Outcome, Record
 from deltaglider_proxy.control.audit.segments import Segments
 from deltaglider_proxy.telemetry.clock import Clock
@@ -48,6 +49,7 @@ class AuditLog:
         self._wake = threading.Condition()
         self._closing = False
         self._complained = -_QUIET
+        self._allowances: dict[str, Allowance] = {}
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
@@ -57,15 +59,29 @@ class AuditLog:
         self._add(_Entry(record, self._clock.now(), done))
         await asyncio.wrap_future(done)
 
-    def note(self, record: Record) -> None:
-        """Waits for nothing."""
+    def note(self, record: Record, *, anyones: bool = False) -> None:
+        """Waits for nothing. `anyones`: no right is needed to cause it, so of very many a part is counted only, and all
+        are in the log stream.
+        """
+        if anyones:
+            allowance = self._allowances.setdefault(record.action, Allowance(self._clock.monotonic()))
+            if not allowance.takes(self._clock.monotonic()):
+                _lines.info(record.line())
+                return
+            self._tell_left_out(record.action, allowance)
         if len(self._waiting) >= _MOST_WAITING:
             self._dropped(1)
             return
         self._add(_Entry(record, self._clock.now(), None))
 
+    def _tell_left_out(self, action: str, allowance: Allowance) -> None:
+        if count := allowance.left_out():
+            self.note(Record("audit_left_out", Outcome.OK, "system", target=action, details={"records": count}))
+
     def close(self) -> None:
         """Writes what waits."""
+        for action, allowance in self._allowances.items():
+            self._tell_left_out(action, allowance)
         with self._wake:
             self._closing = True
             self._wake.notify()

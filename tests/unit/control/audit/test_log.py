@@ -66,3 +66,20 @@ async def test_a_second_holds_its_milliseconds(tmp_path: Path) -> None:
     assert len(search(tmp_path, Query(since="2023-11-14T22:13:20Z")).entries) == 1
     assert search(tmp_path, Query(since="2023-11-14T22:13:21Z")).entries == []
     assert search(tmp_path, Query(until="2023-11-14T22:13:20Z")).entries == []
+
+
+async def test_what_anyone_can_cause_does_not_wash_the_rest_away(tmp_path: Path) -> None:
+    clock = ManualClock()
+    log = AuditLog(Segments(tmp_path, b"k" * 32, 64 << 20), "n1", clock, lambda _: None)
+    for _ in range(5000):
+        log.note(Record("access_denied"), anyones=True)
+    log.note(Record("login_failed"), anyones=True)
+    log.note(Record("access_denied", user="known"))
+    clock.advance(3600)
+    log.note(Record("access_denied"), anyones=True)
+    log.close()
+    assert len(search(tmp_path, Query(user="known")).entries) == 1
+    assert len(search(tmp_path, Query(action="login_failed")).entries) == 1
+    told = search(tmp_path, Query(action="audit_left_out")).entries
+    assert [(entry["target"], entry["details"]) for entry in told] == [("access_denied", {"records": 4700})]
+    assert len(search(tmp_path, Query(action="access_denied"), 1000).entries) == 302
