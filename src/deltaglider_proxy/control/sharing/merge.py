@@ -1,13 +1,16 @@
 """What becomes of three states: the last that two nodes had in common, ours, and theirs.
 
 Row by row, what only one side has changed holds. Where both have, theirs does, which other nodes have seen already; but
-what either side took away stays away, and what either side disabled stays disabled: nobody gets rights back by a merge.
-Pure functions.
+nobody gets rights back by a merge: what either side took away stays away, what either side disabled stays disabled, of
+rules that allow only those stay that both sides have, and a key with two secrets opens nothing. Pure functions.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import orjson
+
+from deltaglider_proxy.control.model import Effect
 from deltaglider_proxy.control.sharing.rows import (
     KEYS,
     SHAPES,
@@ -73,9 +76,35 @@ def _merge_row(mine: Row | None, yours: Row | None, before: str | None) -> Row |
         return (yours if mine is None else mine) if before is None else None
     if digest(yours) == before:
         return mine
-    if digest(mine) != before and "enabled" in yours:
-        return {**yours, "enabled": bool(mine["enabled"]) and bool(yours["enabled"])}
-    return yours
+    if before is None or digest(mine) == before:
+        return yours
+    return _restricted(mine, yours)
+
+
+def _restricted(mine: Row, yours: Row) -> Row:
+    """Theirs, with what ours forbids: which of the two forbade it is not known any more."""
+    held = dict(yours)
+    if "enabled" in yours:
+        held["enabled"] = bool(mine["enabled"]) and bool(yours["enabled"])
+    if any(mine.get(name) != yours.get(name) for name in ("sealed_secret", "user_id")):
+        held["enabled"] = False
+    if "permissions" in yours:
+        held["permissions"] = _common_rules(str(mine["permissions"]), str(yours["permissions"]))
+    if "expires_at" in yours:
+        ends = [end for end in (mine["expires_at"], yours["expires_at"]) if isinstance(end, int | float)]
+        held["expires_at"] = min(ends, default=None)
+    return held
+
+
+def _common_rules(mine: str, yours: str) -> str:
+    ours, theirs = orjson.loads(mine), orjson.loads(yours)
+    kept = [rule for rule in theirs if rule in ours or _denies(rule)]
+    kept += [rule for rule in ours if _denies(rule) and rule not in theirs]
+    return yours if kept == theirs else orjson.dumps(kept).decode()
+
+
+def _denies(rule: object) -> bool:
+    return isinstance(rule, dict) and rule.get("effect") == str(Effect.DENY)
 
 
 def _named(shape: Shape, row: Row) -> str:

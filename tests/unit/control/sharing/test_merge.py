@@ -103,6 +103,25 @@ def test_what_both_changed_is_theirs_but_nobody_gets_rights_back() -> None:
     assert merged.conflicts == ("users 'ana'", "users 'beatrice'")
 
 
+def test_rights_that_either_side_took_are_gone_whatever_the_other_changed() -> None:
+    everything, reading, denied = '{"effect":"Allow","n":1}', '{"effect":"Allow","n":2}', '{"effect":"Deny","n":3}'
+    before = {**ANA, "permissions": f"[{everything},{reading}]"}
+    narrowed = {**ANA, "permissions": f"[{reading},{denied}]"}
+    renamed = {**before, "name": "anna"}
+    for ours, theirs in ((narrowed, renamed), (renamed, narrowed)):
+        merged = merge(digests(with_users(before)), with_users(ours), with_users(theirs)).shared
+        [row] = merged.rows[USERS].values()
+        assert (row["name"], row["permissions"]) == (theirs["name"], f"[{reading},{denied}]")
+
+
+def test_a_key_with_two_secrets_opens_nothing_and_ends_when_the_first_of_the_two_would() -> None:
+    base = with_users(ANA, keys=[key("K", 1, "leaked")])
+    fresh = {**key("K", 1, "fresh"), "expires_at": 50.0}
+    ours, theirs = with_users(ANA, keys=[fresh]), with_users(ANA, keys=[{**key("K", 1, "leaked"), "expires_at": 99.0}])
+    [row] = merge(digests(base), ours, theirs).shared.rows[KEYS].values()
+    assert (row["enabled"], row["expires_at"]) == (False, 50.0)
+
+
 def test_what_one_took_away_stays_away_though_the_other_changed_it() -> None:
     base, changed = with_users(ANA), with_users({**ANA, "name": "anna"})
     assert named(merge(digests(base), shared(), changed).shared) == set()
@@ -206,3 +225,7 @@ def test_nobody_gets_rights_back(base: Shared, ours: Shared, theirs: Shared) -> 
         elif disabled:
             assert after is not None
             assert not after["enabled"]
+        narrowed = before["permissions"] == "[1]" and any(side and side["permissions"] == "[]" for side in sides)
+        if narrowed and not taken:
+            assert after is not None
+            assert after["permissions"] == "[]"
