@@ -4,7 +4,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
-from deltaglider_proxy.control.model import SessionAuth
+from deltaglider_proxy.control.model import SessionAuth, User
 from deltaglider_proxy.control.repositories.changes import Changes, changes_since
 from deltaglider_proxy.control.repositories.config_revisions import ConfigRevisions
 from deltaglider_proxy.control.repositories.groups import Groups
@@ -71,10 +71,20 @@ class Unit:
     def state(self) -> State:
         return State(self.connection)
 
+    def end_sessions(self, identity: str) -> None:
+        self.revocations.revoke(identity, self.now)
+        self.sessions.delete_of(identity)
+
+    def end_sessions_of_user(self, user: User) -> None:
+        """Whatever the user signed in with."""
+        for key in user.keys:
+            self.end_sessions(key.access_key_id)
+        for identity in self.identities.of_user(user.id):
+            self.end_sessions(f"{self.providers.get(identity.provider_id).name}:{user.id}")
+
     def end_bootstrap_access(self) -> None:
         """Sessions and tokens that the bootstrap password has opened: whoever replaces it may have cause to."""
-        self.revocations.revoke(SessionAuth.BOOTSTRAP, self.now)
-        self.sessions.delete_of(SessionAuth.BOOTSTRAP)
+        self.end_sessions(SessionAuth.BOOTSTRAP)
         self.tokens.delete_of_bootstrap()
 
     def changes_since(self, revision: int) -> Changes:

@@ -257,7 +257,7 @@ class ControlPlane:
             _log.warning("workers do not live by a change of users yet", workers=", ".join(map(str, behind)))
 
     async def change_bootstrap_hash(self, new_hash: str) -> None:
-        """Everything goes on with it. Raises ControlError, OSError."""
+        """Everything goes on with it, but what the former one has opened. Raises ControlError, OSError."""
         settings = self._settings
 
         def change() -> None:
@@ -267,7 +267,12 @@ class ControlPlane:
             old.close()
 
         await self._pool.run(change)
-        await self.write(lambda unit: unit.revisions.take())  # nodes that share it need it under the new hash
+
+        def settle(unit: Unit) -> None:
+            unit.revisions.take()  # nodes that share it need it under the new hash
+            unit.end_bootstrap_access()
+
+        await self.write(settle)
 
     async def close(self) -> None:
         if self._database is not None:

@@ -70,6 +70,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = structlog.get_logger("deltaglider_proxy.server")
 
+_ADMIN, _OPS = ADMIN_PREFIX.encode(), PREFIX.encode()
 _NOBODYS_BUCKET = "dgp-readiness-probe-0000"
 """A name that is asked for and never exists."""
 
@@ -96,10 +97,11 @@ class Worker:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             assert self._running is not None
-            path: str = scope["path"]
-            if path.startswith(ADMIN_PREFIX):
+            # As it was sent: what stands in front may have rules about these paths, and compares what it sees.
+            path: bytes = scope["raw_path"]
+            if path.startswith(_ADMIN):
                 await self._running.admin(scope, receive, send)
-            elif path == "/_" or path.startswith(PREFIX):
+            elif path == b"/_" or path.startswith(_OPS):
                 await self._running.ops(scope, receive, send)
             else:
                 await self._running.s3(scope, receive, send)

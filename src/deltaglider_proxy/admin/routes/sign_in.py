@@ -1,6 +1,8 @@
 """Signing in and out, and what the browser of a session signs its S3 requests with."""
 
 import secrets
+from collections.abc import Callable
+from hmac import compare_digest
 
 from fastapi import APIRouter, Request, Response
 
@@ -52,17 +54,39 @@ async def login(request: Request, response: Response, services: Services, visito
             hint="POST /_/api/admin/recover-db tells whether a hash opens it",
         )
     attempt = throttle(services, visitor, "admin", BOOTSTRAP)
+    hashed = services.control.bootstrap_hash
     async with attempt.while_checked(services.password_checks):
-        right = await services.pool.run(verify_password, given.password, services.control.bootstrap_hash)
+        right = await services.pool.run(verify_password, given.password, hashed)
     if not right:
         await services.auditor.sign_in(visitor, "login_failed", BOOTSTRAP, Outcome.FAILED)
-        raise ApiError(401, "wrong_password", "this is not the bootstrap password", extra={"ok": False})
+        raise _wrong_password()
     attempt.succeeded()
     actor = as_actor(visitor, "admin", BOOTSTRAP)
     await services.auditor.sign_in(actor, "login", BOOTSTRAP, Outcome.OK)
     s3 = _configured_pair(services, _endpoint(request, services))
-    await _begin(request, response, services, actor, SessionKind.ADMIN_GUI, SessionAuth.BOOTSTRAP, BOOTSTRAP, None, s3)
+
+    def unless_changed() -> None:
+        # The password may have been replaced since it was read, by another worker too: that is known in a transaction.
+        if not compare_digest(hashed, services.control.bootstrap_hash):
+            raise _wrong_password()
+
+    await _begin(
+        request,
+        response,
+        services,
+        actor,
+        SessionKind.ADMIN_GUI,
+        SessionAuth.BOOTSTRAP,
+        BOOTSTRAP,
+        None,
+        s3,
+        check=unless_changed,
+    )
     return Ok()
+
+
+def _wrong_password() -> ApiError:
+    return ApiError(401, "wrong_password", "this is not the bootstrap password", extra={"ok": False})
 
 
 @router.post("/login-as")
@@ -221,14 +245,16 @@ async def _begin(
     identity: str,
     user_id: int | None,
     s3: S3Credentials | None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """A new session in place of the one that the browser had: nobody can plant theirs."""
+    """A new session in place of the one that the browser had: nobody can plant theirs. `check` may refuse it."""
     token = secrets.token_hex(32)
     before = request.cookies.get(cookie_name(request, services))
     seconds = services.settings.session_seconds
     ip = str(actor.address) if actor.address is not None else None
 
     def begin(unit: Unit) -> None:
+        check()
         if before:
             old = unit.sessions.with_token(hash_token(before))
             if old is not None:

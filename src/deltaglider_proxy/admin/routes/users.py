@@ -90,13 +90,12 @@ async def update_user(services: Services, caller: IamAdmin, user_id: RowId, give
     rules = rules_of(given.permissions) if given.permissions is not None else None
     changed = sorted(given.model_fields_set)
     await services.auditor.administered(caller.actor, "update_user", str(user_id), details={"changed": changed})
-    now = services.clock.now()
 
     def update(unit: Unit) -> User:
         with keep_an_administrator(unit):
             user = unit.users.update(user_id, name=given.name, enabled=given.enabled, rules=rules)
         if not user.enabled:
-            end_sessions(unit, user, now)
+            unit.end_sessions_of_user(user)
         return user
 
     return user_view(await services.control.write(update))
@@ -111,11 +110,10 @@ async def delete_user(
 ) -> None:
     """With keys, memberships and sessions. After the last user the configured key pair counts again."""
     await services.auditor.administered(caller.actor, "delete_user", str(user_id))
-    now = services.clock.now()
 
     def delete(unit: Unit) -> None:
         with keep_an_administrator(unit, even_if_none=allow_open):
-            end_sessions(unit, unit.users.get(user_id), now)
+            unit.end_sessions_of_user(unit.users.get(user_id))
             unit.users.delete(user_id)
 
     await services.control.write(delete)
@@ -129,10 +127,9 @@ async def rotate_keys(services: Services, caller: IamAdmin, user_id: RowId, give
     await services.auditor.administered(
         caller.actor, "rotate_keys", str(user_id), details={"access_key_id": key.access_key_id}
     )
-    now = services.clock.now()
 
     def rotate(unit: Unit) -> User:
-        end_sessions(unit, unit.users.get(user_id), now)
+        unit.end_sessions_of_user(unit.users.get(user_id))
         return unit.users.replace_keys(user_id, [key])
 
     return user_view(await services.control.write(rotate), key.secret, key.access_key_id)
@@ -156,11 +153,10 @@ async def change_key(
 ) -> UserView:
     details = {"access_key_id": access_key_id, "enabled": given.enabled}
     await services.auditor.administered(caller.actor, "change_access_key", str(user_id), details=details)
-    now = services.clock.now()
 
     def change(unit: Unit) -> User:
         if not given.enabled:
-            end_sessions_of(unit, access_key_id, now)
+            unit.end_sessions(access_key_id)
         with keep_an_administrator(unit):
             return unit.users.change_key(user_id, access_key_id, enabled=given.enabled)
 
@@ -172,12 +168,11 @@ async def remove_key(services: Services, caller: IamAdmin, user_id: RowId, acces
     await services.auditor.administered(
         caller.actor, "remove_access_key", str(user_id), details={"access_key_id": access_key_id}
     )
-    now = services.clock.now()
 
     def remove(unit: Unit) -> None:
         with keep_an_administrator(unit):
             unit.users.remove_key(user_id, access_key_id)
-        end_sessions_of(unit, access_key_id, now)
+        unit.end_sessions(access_key_id)
 
     await services.control.write(remove)
 
@@ -201,19 +196,6 @@ async def clone_user(services: Services, caller: IamAdmin, user_id: RowId, given
         return unit.users.get(made.id)
 
     return user_view(await services.control.write(clone), key.secret, key.access_key_id)
-
-
-def end_sessions(unit: Unit, user: User, now: float) -> None:
-    """Whatever the user signed in with."""
-    for key in user.keys:
-        end_sessions_of(unit, key.access_key_id, now)
-    for identity in unit.identities.of_user(user.id):
-        end_sessions_of(unit, f"{unit.providers.get(identity.provider_id).name}:{user.id}", now)
-
-
-def end_sessions_of(unit: Unit, identity: str, now: float) -> None:
-    unit.revocations.revoke(identity, now)
-    unit.sessions.delete_of(identity)
 
 
 def copy_name(name: str, taken: Callable[[str], bool]) -> str:
