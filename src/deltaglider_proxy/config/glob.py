@@ -6,12 +6,14 @@ Source: https://docs.rs/globset/latest/globset/#syntax
 
 import re
 
+from deltaglider_proxy.config.linear_regex import Compiled, NotARegex, compile_regex
+
 
 class GlobError(ValueError):
     """The text is no glob; says why."""
 
 
-def compile_glob(glob: str) -> re.Pattern[str]:
+def compile_glob(glob: str) -> Compiled:
     """A pattern to be used with `fullmatch`. Raises GlobError."""
     pieces: list[str] = []
     position = 0
@@ -45,7 +47,10 @@ def compile_glob(glob: str) -> re.Pattern[str]:
         pieces.append(piece)
     if depth:
         raise GlobError("has a `{` that is not closed")
-    return re.compile("".join(pieces), re.DOTALL)
+    try:
+        return compile_regex("".join(pieces), dot_all=True)
+    except NotARegex as error:
+        raise GlobError(f"cannot be used: {error}") from error
 
 
 def _stars(glob: str, start: int) -> tuple[int, str]:

@@ -50,3 +50,7 @@ def test_a_text_without_special_characters_matches_itself_only(text: str) -> Non
     pattern = compile_glob(text)
     assert pattern.fullmatch(text)
     assert not pattern.fullmatch(text + "x")
+
+
+def test_many_stars_and_a_long_text_take_no_time() -> None:
+    assert not compile_glob("*/" * 30 + "*.sql").fullmatch("/" * 10_000)

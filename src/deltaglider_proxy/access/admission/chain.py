@@ -3,7 +3,6 @@
 Decided on plain facts, so that a trace asks the very chain that requests meet.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ from deltaglider_proxy.access.admission.networks import Networks
 from deltaglider_proxy.access.client_address import Address
 from deltaglider_proxy.config.admission import Block, Match, Reject
 from deltaglider_proxy.config.glob import GlobError, compile_glob
+from deltaglider_proxy.config.linear_regex import Compiled
 
 _NO_FLAGS: frozenset[str] = frozenset()
 
@@ -114,7 +114,7 @@ def _networks(name: str, match: Match) -> Networks | None:
         raise BadBlock(f"admission block {name!r}: {error}") from error
 
 
-def _glob(name: str, match: Match) -> re.Pattern[str] | None:
+def _glob(name: str, match: Match) -> Compiled | None:
     if match.path_glob is None:
         return None
     try:

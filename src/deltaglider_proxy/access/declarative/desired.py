@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deltaglider_proxy.access.policy.validate import InvalidPermissions, parse_permissions
-from deltaglider_proxy.access.sso.email_regex import NotARegex, compile_regex
 from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.access import Permission as ConfiguredPermission
+from deltaglider_proxy.config.linear_regex import NotARegex, compile_regex
 from deltaglider_proxy.control.model import MatchType, Permission
 
 NAME = re.compile(r"[A-Za-z0-9_.@+=-][A-Za-z0-9_.@+= -]{0,63}")

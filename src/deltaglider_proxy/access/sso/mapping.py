@@ -5,7 +5,7 @@ What a provider has not verified is whatever its user has typed in, so an unveri
 
 from collections.abc import Iterable, Mapping
 
-from deltaglider_proxy.access.sso import email_regex
+from deltaglider_proxy.config.linear_regex import NotARegex, compile_regex
 from deltaglider_proxy.control.model import MappingRule, MatchType
 
 _EMAIL = "email"
@@ -44,13 +44,20 @@ def _matches(rule: MappingRule, claims: Mapping[str, object], email: str | None)
         case MatchType.EMAIL_GLOB:
             return _glob(address, wanted)
         case MatchType.EMAIL_REGEX:
-            return email_regex.found(rule.match_value, email)
+            return _found(rule.match_value, email)
 
 
 def _claim_is(claim: object, wanted: str) -> bool:
     if isinstance(claim, str):
         return claim.lower() == wanted.lower()
     return isinstance(claim, list) and any(isinstance(item, str) and item.lower() == wanted.lower() for item in claim)
+
+
+def _found(pattern: str, email: str) -> bool:
+    try:
+        return compile_regex(pattern).search(email) is not None
+    except NotARegex:
+        return False
 
 
 def _glob(text: str, pattern: str) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from deltaglider_proxy.access.sso.email_regex import NotARegex, compile_regex
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.iam import Input, Number
 from deltaglider_proxy.admin.schemas.times import sql_time
+from deltaglider_proxy.config.linear_regex import NotARegex, compile_regex
 from deltaglider_proxy.control.model import AuthProvider, ExternalIdentity, MappingRule, MatchType
 
 MASK = "****"
