@@ -221,6 +221,8 @@ def test_what_cannot_hold_changes_nothing(server: Server, admin: Admin) -> None:
         (f"advanced: {{bootstrap_password_hash: '{PASSWORD_HASH[:-1]}x'}}", 403, "bootstrap_hash"),
         ("storage: {filesystem: /proc/nothing/here}", 422, "cannot_take_effect"),
         (f"storage: {{filesystem: {server.root}}}", 422, "cannot_take_effect"),
+        (f"storage: {{filesystem: {server.root}/audit}}", 422, "cannot_take_effect"),
+        (f"storage: {{filesystem: {server.root}/audit/local/below}}", 422, "cannot_take_effect"),
     ):
         answer = admin.ask("POST", "/admin/config/apply", {"yaml": text}, status)
         assert answer["code"] == code, (text, answer)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
 from pathlib import Path
@@ -17,6 +18,7 @@ from deltaglider_proxy.config.backends import FilesystemBackend, S3Backend
 from deltaglider_proxy.config.load import LoadedConfig
 from deltaglider_proxy.config.storage import SINGLETON
 from deltaglider_proxy.config.storage import BucketPolicy as ConfiguredPolicy
+from deltaglider_proxy.control import bootstrap_hash
 from deltaglider_proxy.engine.model import BucketPolicy
 from deltaglider_proxy.engine.settings import EngineSettings
 from deltaglider_proxy.ops.readiness import ReadySettings
@@ -50,8 +52,19 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
     spool_dir = Path(runtime.spool_dir).absolute() if runtime.spool_dir else cache_dir / "spool"
     run_dir = cache_dir / "run"
     storage = _storage(loaded, run_dir)
-    _check_apart(storage, (cache_dir, spool_dir))
     sync = _sync(loaded, storage)
+    control = _control(loaded, shared=sync is not None)
+    audit_dir = Path(advanced.audit_dir).absolute()
+    own = {
+        cache_dir: "advanced.cache_dir",
+        spool_dir: "DGP_SPOOL_DIR",
+        audit_dir: "advanced.audit_dir",
+        control.path: "advanced.database_path",
+        control.directory / bootstrap_hash.FILE_NAME: "the working directory",
+    }
+    if loaded.path is not None:
+        own[loaded.path.absolute()] = "the configuration file"
+    _check_apart(storage, own, audit_dir)
     pair = _key_pair(loaded)
     sources = loaded.log_sources
     resolution = log_filter.resolve(sources.rust_log, sources.dgp_log_level, sources.file, verbose=verbose)
@@ -63,10 +76,10 @@ def settings_of(loaded: LoadedConfig, *, verbose: bool) -> ServerSettings:
         boot_probe=BootProbe(runtime.boot_backend_probe),
         key_pair=pair,
         access=access_of(loaded, pair),
-        control=_control(loaded, shared=sync is not None),
+        control=control,
         sync=sync,
         audit=AuditSettings(
-            directory=Path(advanced.audit_dir).absolute() / _file_name(runtime.node_id or "local"),
+            directory=audit_dir / _file_name(runtime.node_id or "local"),
             max_bytes=advanced.audit_max_mb * _MIB,
             object_writes=advanced.audit_object_writes,
             node=runtime.node_id or "local",
@@ -225,12 +238,14 @@ def _service(name: str, backend: S3Backend, loaded: LoadedConfig, run_dir: Path)
     return Service(name, settings)
 
 
-def _check_apart(storage: StorageSettings, own: tuple[Path, ...]) -> None:
-    """No folder of one part inside that of another."""
+def _check_apart(storage: StorageSettings, own: Mapping[Path, str], audit_dir: Path) -> None:
+    """Nothing of the server's own in what clients read and write, nor one backend in another. Raises CannotStart."""
     for backend in storage.directories:
-        for directory in own:
-            if directory == backend.path or backend.path in directory.parents:
-                raise CannotStart(f"{directory} lies inside the storage backend {backend.path}; set advanced.cache_dir")
+        for path, setting in own.items():
+            if path == backend.path or backend.path in path.parents:
+                raise CannotStart(f"{path} lies inside the storage backend {backend.path}; change that or {setting}")
+        if audit_dir in backend.path.parents:
+            raise CannotStart(f"the storage backend {backend.path} lies inside of advanced.audit_dir")
         for other in storage.directories:
             if other is not backend and (other.path == backend.path or backend.path in other.path.parents):
                 raise CannotStart(f"the backend {other.name!r} ({other.path}) lies inside the backend {backend.name!r}")
