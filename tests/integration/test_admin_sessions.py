@@ -1,5 +1,7 @@
 """Signing in, sessions, tokens and the bootstrap password, on a real server."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +155,22 @@ def test_tokens(server: Server, admin: Admin) -> None:
         program.ask("GET", "/admin/users", status=401)
 
 
+def test_what_ends_the_access_of_a_user_ends_their_tokens(server: Server, admin: Admin) -> None:
+    for end in ("rotate", "revoke"):
+        user = admin.user(f"owner-{end}", allow("*", "*"))
+        pair = {name: user[name] for name in ("access_key_id", "secret_access_key")}
+        with Admin(server, sign_in=False) as signed_in:
+            signed_in.ask("POST", "/admin/login-as", pair)
+            token = signed_in.ask("POST", "/admin/tokens", {"name": end, "scopes": ["admin"]}, 201)["token"]
+        with Admin(server, sign_in=False, headers={"authorization": f"Bearer {token}"}) as program:
+            program.ask("GET", "/admin/users")
+            if end == "rotate":
+                admin.ask("POST", f"/admin/users/{user['id']}/rotate-keys")
+            else:
+                admin.ask("POST", "/admin/sessions/revoke-user", {"identity": user["access_key_id"]})
+            program.ask("GET", "/admin/users", status=401)
+
+
 def test_guessing_ends_in_a_lockout(tmp_path: Path) -> None:
     limits = {"DGP_RATE_LIMIT_MAX_ATTEMPTS": "100", "DGP_RATE_LIMIT_ACCOUNT_MAX_ATTEMPTS": "5"}
     with Server(tmp_path, environment=limits, workers=2) as server, Admin(server, sign_in=False) as guesser:
@@ -216,6 +234,11 @@ def test_the_bootstrap_password_is_changed(tmp_path: Path) -> None:
                 admin.ask("POST", "/admin/login", {"password": new})
                 admin.ask("GET", "/admin/users")
             again = admin.user("after", allow("read", "*"))
+            former = server.worker_ids()
+            os.kill(min(former), signal.SIGKILL)
+            server.wait_for(lambda: len(server.worker_ids() - former) == 1, 30)
+            for _ in range(8):
+                server.client(user["access_key_id"], user["secret_access_key"]).list_buckets()
         server.restart()
         with Admin(server, sign_in=False) as admin:
             admin.ask("POST", "/admin/login", {"password": new})

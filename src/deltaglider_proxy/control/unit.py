@@ -71,12 +71,14 @@ class Unit:
     def state(self) -> State:
         return State(self.connection)
 
-    def end_sessions(self, identity: str) -> None:
+    def end_sessions(self, identity: str) -> int:
+        """How many there were in this database."""
         self.revocations.revoke(identity, self.now)
-        self.sessions.delete_of(identity)
+        return self.sessions.delete_of(identity)
 
-    def end_sessions_of_user(self, user: User) -> None:
-        """Whatever the user signed in with."""
+    def end_access_of(self, user: User) -> None:
+        """Sessions, whatever the user signed in with, and tokens."""
+        self.tokens.delete_of(user.id)
         for key in user.keys:
             self.end_sessions(key.access_key_id)
         for identity in self.identities.of_user(user.id):
@@ -85,7 +87,7 @@ class Unit:
     def end_bootstrap_access(self) -> None:
         """Sessions and tokens that the bootstrap password has opened: whoever replaces it may have cause to."""
         self.end_sessions(SessionAuth.BOOTSTRAP)
-        self.tokens.delete_of_bootstrap()
+        self.tokens.delete_of(None)
 
     def changes_since(self, revision: int) -> Changes:
         return changes_since(self.connection, self.sealer, revision)

@@ -131,7 +131,7 @@ class ControlPlane:
     async def start(self) -> None:
         """Raises CannotOpen, unless it is a matter of the key: then the state is locked."""
         try:
-            self._database = await self._pool.run(self._settings.open, self.bootstrap_hash)
+            self._database, self.bootstrap_hash = await self._pool.run(self._open)
         except WrongKey:
             _log.error(
                 "the database cannot be opened with this bootstrap password hash: everything is refused",
@@ -207,19 +207,27 @@ class ControlPlane:
             return work(self.database)
 
     def _reopen(self) -> None:
-        """With the hash that whoever replaced it has left, or the one that is known."""
-        kept = bootstrap_hash.kept_in(self._settings.directory)
-        for hashed in dict.fromkeys(found for found in (kept, self.bootstrap_hash) if found):
-            try:
-                opened = self._settings.open(hashed)
-            except WrongKey:
-                continue
+        try:
+            opened, hashed = self._open()
+        except WrongKey as error:
             self.database.close()
-            self._database, self.bootstrap_hash, self.revision = opened, hashed, -1
-            return
+            self._database = None
+            raise Locked("the database was replaced by one that the known hashes do not open") from error
         self.database.close()
-        self._database = None
-        raise Locked("the database was replaced by one that the known hashes do not open")
+        self._database, self.bootstrap_hash, self.revision = opened, hashed, -1
+
+    def _open(self) -> tuple[Database, str]:
+        """With the hash that is known, or the one that whoever gave the database another key has left since; also for a
+        worker that takes the place of one that knew. Raises WrongKey, CannotOpen.
+        """
+        kept = bootstrap_hash.kept_in(self._settings.directory)
+        try:
+            return self._settings.open(self.bootstrap_hash), self.bootstrap_hash
+        except WrongKey:
+            if kept in (None, self.bootstrap_hash):
+                raise
+        assert kept is not None
+        return self._settings.open(kept), kept
 
     async def read(self, work: Callable[[Unit], R]) -> R:
         """Raises ControlError."""

@@ -290,7 +290,7 @@ def _write_users(unit: Unit, desired: Desired, found: Plan, present: _Present) -
             known = next((key for key in before.keys if key.access_key_id == user.access_key_id), None)
             secret = user.secret or (known.secret.reveal() if known is not None else "")
             if known is None or len(before.keys) > 1 or known.secret.reveal() != secret:
-                unit.end_sessions_of_user(before)
+                unit.end_access_of(before)
                 unit.users.replace_keys(number, [NewKey(user.access_key_id, secret)])
         else:
             continue

@@ -64,16 +64,22 @@ async def revoke_session(services: Services, caller: IamAdmin, session_id: str) 
 
 @router.post("/sessions/revoke-user")
 async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -> RevokedUser:
-    """All sessions of an identity, on every node that shares the database."""
+    """All sessions of an identity, on every node that shares the database, and the tokens of the user whose key or name
+    it is.
+    """
     identity = given.identity or given.access_key_id
     if not identity:
         raise ApiError(400, "invalid_request", "identity: name whose sessions are to end", field="identity")
     await services.auditor.administered(caller.actor, "session_revoke_user", identity)
-    now = services.clock.now()
+    accounts = services.control.accounts
+    owner = accounts.with_key(identity)
+    found = owner.user if owner is not None else None
 
     def revoke(unit: Unit) -> int:
-        unit.revocations.revoke(identity, now)
-        return unit.sessions.delete_of(identity)
+        user = found or unit.users.find(identity)
+        if user is not None:
+            unit.tokens.delete_of(user.id)
+        return unit.end_sessions(identity)
 
     ended = await services.control.write(revoke, quiet=True)
     pushed, bound = False, None

@@ -95,7 +95,7 @@ async def update_user(services: Services, caller: IamAdmin, user_id: RowId, give
         with keep_an_administrator(unit):
             user = unit.users.update(user_id, name=given.name, enabled=given.enabled, rules=rules)
         if not user.enabled:
-            unit.end_sessions_of_user(user)
+            unit.end_access_of(user)
         return user
 
     return user_view(await services.control.write(update))
@@ -113,7 +113,7 @@ async def delete_user(
 
     def delete(unit: Unit) -> None:
         with keep_an_administrator(unit, even_if_none=allow_open):
-            unit.end_sessions_of_user(unit.users.get(user_id))
+            unit.end_access_of(unit.users.get(user_id))
             unit.users.delete(user_id)
 
     await services.control.write(delete)
@@ -129,7 +129,7 @@ async def rotate_keys(services: Services, caller: IamAdmin, user_id: RowId, give
     )
 
     def rotate(unit: Unit) -> User:
-        unit.end_sessions_of_user(unit.users.get(user_id))
+        unit.end_access_of(unit.users.get(user_id))
         return unit.users.replace_keys(user_id, [key])
 
     return user_view(await services.control.write(rotate), key.secret, key.access_key_id)

@@ -66,9 +66,9 @@ class Tokens:
         if not self._connection.execute(delete(api_tokens).where(api_tokens.c.id == token_id)).rowcount:
             raise NotFound(KIND, token_id)
 
-    def delete_of_bootstrap(self) -> None:
-        """All that no user has made."""
-        self._connection.execute(delete(api_tokens).where(api_tokens.c.user_id.is_(None)))
+    def delete_of(self, user_id: int | None) -> None:
+        """All that the user has made; None: that were made with the bootstrap password."""
+        self._connection.execute(delete(api_tokens).where(api_tokens.c.user_id == user_id))
 
 
 def _token(row: Row[tuple[object, ...]]) -> ApiToken:
