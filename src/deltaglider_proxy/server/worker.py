@@ -71,12 +71,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _log = structlog.get_logger("deltaglider_proxy.server")
 
 _ADMIN, _OPS = ADMIN_PREFIX.encode(), PREFIX.encode()
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_SERVES_AFTER = 0.1
+"""Seconds from the end of the start, on the event loop, which only goes on once the HTTP server serves."""
+
 _NOBODYS_BUCKET = "dgp-readiness-probe-0000"
 """A name that is asked for and never exists."""
 
 
 def load(settings: ServerSettings, boot: Boot, _target: str = "") -> "Worker":
     """What the HTTP server calls in each of its worker processes."""
+    # A signal that it gets before it serves blocks it for ever; such a one waits until then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     bound_allocator()
     return Worker(settings, boot)
 
@@ -120,6 +126,7 @@ class Worker:
             logs.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        asyncio.get_running_loop().call_later(_SERVES_AFTER, signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._running.stop()
