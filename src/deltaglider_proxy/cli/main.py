@@ -229,8 +229,8 @@ def bucket_gc(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON on stdout.")] = False,
 ) -> None:
-    """Remove references and leftovers that no object needs any more. Exit: 0 = done, 1 = a server runs, 8 = no such
-    bucket.
+    """Remove references and leftovers that no object needs any more. Exit: 0 = done, 1 = a server runs, 5 = a backend
+    did not answer, 8 = no such bucket, 10 = some buckets were collected and some were not.
     """
     from deltaglider_proxy.cli.bucket_gc import run
 

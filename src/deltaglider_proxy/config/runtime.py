@@ -59,11 +59,12 @@ class RuntimeSettings(Model):
     s3_connect_timeout_secs: Positive = 10
     """Seconds to connect to an S3 backend."""
     s3_read_timeout_secs: Positive = 60
-    """Seconds without a byte from an S3 backend."""
+    """Seconds that an S3 backend may say nothing before or within an answer."""
     s3_operation_attempt_timeout_secs: Positive = 300
-    """Seconds for one try of an operation on an S3 backend."""
+    """Seconds for a request to an S3 backend with all its repeats, and one more per MiB sent; at most a quarter of
+    advanced.gc_grace."""
     s3_stall_grace_secs: Positive = 20
-    """Seconds for which a transfer may be slow."""
+    """Seconds that a streamed body may stand still."""
     stream_copy_threshold: Positive = 64 << 20
     """Bytes from which a copy between backends is streamed in parts."""
     multipart_part_size: int = 64 << 20

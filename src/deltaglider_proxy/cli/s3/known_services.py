@@ -20,6 +20,8 @@ def recall(folder: Path, service: str, bucket: str, now: float) -> Verdicts | No
         known = orjson.loads(_path(folder, service, bucket).read_bytes())
         if not 0 <= now - known["at"] < _DAY:
             return None
+        if known["verdicts"].keys() != asdict(Verdicts()).keys():
+            return None  # another release asked other things
         return Verdicts(**{name: Verdict(text) for name, text in known["verdicts"].items()})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # a file of another release, or half of one: finding out again costs a second
