@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,3 +277,15 @@ def test_another_hash_locks_everything(tmp_path: Path) -> None:
         server.environment = right
         server.start()
         server.client().list_buckets()
+
+
+def test_a_body_that_is_too_large_is_refused_as_that(stranger: Admin) -> None:
+    assert stranger.ask("POST", "/admin/login", {"password": "x" * (8 << 20)}, 413)["code"] == "too_large"
+
+
+@pytest.mark.slow
+def test_a_body_that_does_not_come_is_not_waited_for(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        lines = ("POST /_/api/admin/login HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 50")
+        connection.sendall("\r\n".join((*lines, "", "{")).encode())
+        assert connection.recv(4096).split(b" ")[1] == b"408"

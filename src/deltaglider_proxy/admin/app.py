@@ -1,16 +1,17 @@
 """The admin API as an ASGI application: what is the same for every request is here, the rest in `routes`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
 from deltaglider_proxy.admin import problems
 from deltaglider_proxy.admin.backup.archive import MOST_BYTES
 from deltaglider_proxy.admin.guard import live
 from deltaglider_proxy.admin.ports import AdminServices
-from deltaglider_proxy.admin.problems import ApiError, Problem, response_of
+from deltaglider_proxy.admin.problems import Problem
 from deltaglider_proxy.admin.routes import (
     audit,
     backends,
@@ -54,6 +55,8 @@ _ROUTES: Final = (
     logs,
     backup,
 )
+_BODY_SECONDS: Final = 30.0
+"""Between two pieces of a request's body."""
 _HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -92,10 +95,6 @@ def api(services: AdminServices) -> FastAPI:
     return app
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class AdminApp:
     """Give it the requests for everything below `/_/api/`."""
 
@@ -117,14 +116,21 @@ class AdminApp:
         began, most = clock.monotonic(), self._services.settings.max_body
         if scope["path"] == backup.PATH:
             most = MOST_BYTES
-        status, sent, received = 0, 0, 0
+        status, sent, received, whole = 0, 0, 0, False
 
         async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:
+                return await receive()  # comes when the client leaves, however long it listens
+            try:
+                async with asyncio.timeout(_BODY_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, f"nothing more of the body came within {_BODY_SECONDS:.0f} s") from None
             received += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if received > most:
-                raise _TooLarge
+                raise HTTPException(413, f"a request has at most {most} bytes")
             return message
 
         async def protected(message: Message) -> None:
@@ -144,9 +150,6 @@ class AdminApp:
 
         try:
             await self._app(scope, bounded, protected)
-        except _TooLarge:
-            refusal = ApiError(413, "too_large", f"a request has at most {most} bytes")
-            await response_of(refusal, names.id)(scope, receive, protected)
         except Exception as error:
             # The framework has answered 500, and gives the error to whoever is outside; `explained` has logged it.
             if not status:

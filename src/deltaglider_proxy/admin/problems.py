@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -18,6 +19,8 @@ from deltaglider_proxy.control.errors import AlreadyExists, ControlError, Databa
 from deltaglider_proxy.crypto.passwords import NotAHash, WeakPassword
 
 _log = structlog.get_logger("deltaglider_proxy.admin")
+
+_CODES: Final = {404: "no_such_route", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
 
 
 class Problem(BaseModel):
@@ -132,7 +135,7 @@ def install(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "refused")
+        code = _CODES.get(error.status_code, "refused")
         detail = f"{request.method} {request.url.path}: {error.detail}"
         refusal = ApiError(error.status_code, code, detail, headers=error.headers)
         return response_of(refusal, request.scope.get("dgp_request_id", ""))
