@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -15,11 +16,18 @@ _log = structlog.get_logger("deltaglider_proxy.housekeeping")
 
 class Housekeeping:
     def __init__(
-        self, engine: Callable[[], Engine], metrics: Metrics, clock: Clock, sweep_interval: float, gc_interval: float
+        self,
+        engine: Callable[[], Engine],
+        metrics: Metrics,
+        clock: Clock,
+        run_dir: Path,
+        sweep_interval: float,
+        gc_interval: float,
     ) -> None:
         """`engine` is the one of now. Intervals in seconds; collection needs two looks with the grace between them, so
-        it looks often enough.
+        it looks often enough. `run_dir` keeps when it was last done: a server that starts anew each night collects too.
         """
+        self._last = run_dir / "last-collection"
         self._current = engine
         self._clock = clock
         self._metrics = metrics
@@ -29,14 +37,30 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Until cancelled."""
-        clock = self._clock
-        collected = clock.monotonic()
         while True:
             await self._sweep()
-            if clock.monotonic() - collected >= self._gc_interval:
-                collected = clock.monotonic()
+            if self.collection_is_due():
                 await self._collect()
             await asyncio.sleep(min(self._sweep_interval, self._gc_interval))
+
+    def collection_is_due(self) -> bool:
+        """If so, the next one is an interval away. The first is, too."""
+        now = self._clock.now()
+        try:
+            last = float(self._last.read_text("ascii"))
+        except FileNotFoundError:
+            due = False
+        except ValueError:
+            due = True
+        else:
+            due = not 0 <= now - last < self._gc_interval
+            if not due:
+                return False
+        try:
+            self._last.write_text(str(now), "ascii")
+        except OSError as failure:
+            _log.error("when garbage was collected cannot be kept", reason=failure.strerror)
+        return due
 
     async def _sweep(self) -> None:
         clock = self._clock

@@ -184,7 +184,12 @@ class _Running:
             clock=self._clock,
         )
         self._housekeeping = Housekeeping(
-            self._engine, self._metrics, self._clock, settings.sweep_interval, settings.gc_interval
+            self._engine,
+            self._metrics,
+            self._clock,
+            settings.run_dir,
+            settings.sweep_interval,
+            settings.gc_interval,
         )
         self._crew = Crew()
         self._addresses = addresses
