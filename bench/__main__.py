@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from bench import machine
-from bench.cases import deltas, identity, listing, memory, service, small
+from bench.cases import deltas, identity, listing, memory, service, small, users
 from bench.measure import Case, as_json, show
 from bench.peers import WORK, clean_up, scratch
 from bench.plan import FULL, QUICK, Plan
@@ -19,6 +19,7 @@ _CASES: dict[str, Callable[[Plan], list[Case]]] = {
     "small": small.run,
     "listing": listing.run,
     "memory": memory.run,
+    "users": users.run,
     "service": service.run,
 }
 

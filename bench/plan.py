@@ -13,6 +13,7 @@ class Plan:
     """Per server, method and round."""
     durable_puts: int
     """Per round."""
+    users: int
     listed_keys: int
     clients: int
     client_bytes: int
@@ -24,6 +25,7 @@ FULL = Plan(
     big_objects=3,
     small_requests=12_000,
     durable_puts=200,
+    users=10_000,
     listed_keys=100_000,
     clients=50,
     client_bytes=100_000_000,
@@ -34,6 +36,7 @@ QUICK = Plan(
     big_objects=1,
     small_requests=3_000,
     durable_puts=40,
+    users=1_000,
     listed_keys=5_000,
     clients=8,
     client_bytes=20_000_000,
