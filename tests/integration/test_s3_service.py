@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_s3 import S3Client
+from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 from tests.integration.expect import refused
 from tests.support.engine.bodies import edited, noise
@@ -120,6 +121,24 @@ def test_large_uploads_in_parts(s3: S3Client) -> None:
     assert ranged == data[5242870:5242890]
     (listed,) = s3.list_objects_v2(Bucket="parts")["Contents"]
     assert (listed["Size"], listed["ETag"]) == (len(data), done["ETag"])
+
+
+def test_objects_of_parts_are_listed_as_they_read(server: Server, s3: S3Client) -> None:
+    s3.create_bucket(Bucket="of-parts")
+    for count, size in ((1, 100), (1, 6 << 20), (2, 6 << 20), (3, (5 << 20) + 1)):
+        key = f"{count} of {size}"
+        upload = s3.create_multipart_upload(Bucket="of-parts", Key=key)["UploadId"]
+        named: list[CompletedPartTypeDef] = []
+        for number in range(1, count + 1):
+            body = noise(100 * count + number, size)
+            made = s3.upload_part(Bucket="of-parts", Key=key, UploadId=upload, PartNumber=number, Body=body)
+            named.append({"PartNumber": number, "ETag": made["ETag"]})
+        s3.complete_multipart_upload(Bucket="of-parts", Key=key, UploadId=upload, MultipartUpload={"Parts": named})
+        s3.copy_object(Bucket="of-parts", Key=f"copy of {key}", CopySource={"Bucket": "of-parts", "Key": key})
+    for _ in range(2):  # also when the facts are known already
+        for entry in s3.list_objects_v2(Bucket="of-parts")["Contents"]:
+            head = s3.head_object(Bucket="of-parts", Key=entry["Key"])
+            assert (entry["ETag"], entry["Size"]) == (head["ETag"], head["ContentLength"]), entry["Key"]
 
 
 def test_conditions_hold(s3: S3Client) -> None:

@@ -1,8 +1,9 @@
 """What listings say about containers, where the backend's own listing does not say it.
 
 A listing of an S3 service shows stored sizes and ETags. Only objects whose size is that of a container can be
-containers, so only those are looked at, several at a time, and what is learned is kept by storage ETag: in memory, and
-on disk so that a restart begins warm. Where listings carry metadata there is nothing to look up.
+containers, and only those with an ETag of parts can have been given another by us; so only those are looked at, several
+at a time, and what is learned is kept by storage ETag: in memory, and on disk so that a restart begins warm. Where
+listings carry metadata there is nothing to look up.
 
 The file is not waited for when it is written, so a crash of the host may damage it. It is then made anew; where there
 can be none, everything is looked up.
@@ -33,6 +34,10 @@ create table if not exists facts (
 """
 
 
+def _may_say_more(entry: Stored) -> bool:
+    return may_be_container(entry.size) or "-" in entry.etag
+
+
 class Facts:
     """Metadata by (bucket, key, storage ETag, modification time)."""
 
@@ -49,9 +54,9 @@ class Facts:
     async def complete(self, bucket: str, entries: Sequence[Stored], *, every: bool = False) -> list[Stored]:
         """The entries with the metadata that a client's view of them needs; those gone meanwhile are left out.
 
-        `every`: not only containers may need it.
+        `every`: all may need it, whatever they look like.
         """
-        wanted = [e for e in entries if e.metadata is None and (every or may_be_container(e.size))]
+        wanted = [e for e in entries if e.metadata is None and (every or _may_say_more(e))]
         if wanted:
             async with self._using:
                 known = await self._ctx.pool.run(self._recall, bucket, wanted)

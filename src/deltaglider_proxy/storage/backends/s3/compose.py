@@ -2,7 +2,8 @@
 
 A pinned single piece is a copy and keeps the form of an object that was put whole. Pieces without a pin are parts that
 a client uploaded: each becomes a part again, so that the ETag is the one that the client computes, unless they are too
-small for the service; then their bytes are read and sent again, together with their neighbours'.
+small for the service; then their bytes are read and sent again, together with their neighbours'. Either way it is an
+ETag of parts, so that listings can tell that the client may know another.
 """
 
 import asyncio
@@ -104,11 +105,11 @@ async def compose(
     if len(ranges) == 1 and pin is not None and _copies_whole(service, ranges[0], condition):
         return await _copy(service, bucket, key, ranges[0].source, headers, metadata, condition)
     parts = plan(ranges)
-    if size <= writer.BUFFER and (pin is not None or not ranges or len(parts) != len(ranges)):
+    if size <= writer.BUFFER and (pin is not None or not ranges):
         data = b"".join([await _read(service, bucket, each) for each in ranges])
         return await writer.put(service, bucket, key, data, metadata, condition)
     if service.verdicts.part_copy is not Verdict.WORKS or len(parts) > uploads.MOST_PARTS:
-        return await _rewrite(service, bucket, key, parts, metadata, condition)
+        return await _rewrite(service, bucket, key, parts, metadata, condition, in_parts=pin is None)
     upload = await uploads.begin(service, bucket, key, metadata)
     try:
         for part in parts:
@@ -198,11 +199,18 @@ async def _chunks(service: Service, bucket: str, piece: Range) -> AsyncIterator[
 
 
 async def _rewrite(
-    service: Service, bucket: str, key: str, parts: Sequence[Part], metadata: Metadata, condition: Condition
+    service: Service,
+    bucket: str,
+    key: str,
+    parts: Sequence[Part],
+    metadata: Metadata,
+    condition: Condition,
+    *,
+    in_parts: bool,
 ) -> Stored:
-    """Through this process; the object has the form of one that was put, not that of its parts."""
+    """Through this process; it has other parts than what it is made of, and an ETag that no client computes."""
     size = sum(each.size for part in parts for each in part)
-    target = writer.S3Writer(service, bucket, key, metadata, size, conditional=condition is not None)
+    target = writer.S3Writer(service, bucket, key, metadata, size, conditional=condition is not None, in_parts=in_parts)
     try:
         for part in parts:
             for each in part:

@@ -64,9 +64,17 @@ class S3Writer:
     """`size` is checked against what was written, where it is given. At most two buffers are in memory."""
 
     def __init__(
-        self, service: Service, bucket: str, key: str, metadata: Metadata, size: int | None, *, conditional: bool
+        self,
+        service: Service,
+        bucket: str,
+        key: str,
+        metadata: Metadata,
+        size: int | None,
+        *,
+        conditional: bool,
+        in_parts: bool = False,
     ) -> None:
-        """Raises MetadataTooLarge."""
+        """`in_parts`: the ETag is to be one of parts, however small the object is. Raises MetadataTooLarge."""
         self._service = service
         self._bucket = bucket
         self._key = key
@@ -76,7 +84,8 @@ class S3Writer:
         self._written = 0
         self._buffer = bytearray()
         streams = service.verdicts.streams is Verdict.WORKS
-        self._flows = size is not None and BUFFER < size <= LARGEST_PUT and streams and not conditional
+        self._flows = size is not None and BUFFER < size <= LARGEST_PUT and streams and not conditional and not in_parts
+        self._in_parts = in_parts
         self._stream: StreamedPut | None = None
         self._upload: uploads.Upload | None = None
         self._crew: Crew | None = None
@@ -175,7 +184,7 @@ class S3Writer:
         service = self._service
         if self._stream is not None:
             return await self._finish(self._stream, condition)
-        if self._parts == 0:
+        if self._parts == 0 and not (self._in_parts and self._buffer):
             return await put(service, self._bucket, self._key, self._buffer, self._metadata, condition)
         if self._buffer:
             await self._begin_part()
