@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -100,6 +101,12 @@ def test_the_exit_code_of_a_wished_end(tmp_path: Path, number: signal.Signals, w
         assert server.stop(number) == 0
     with pytest.raises(OSError, match="refused"):
         Wire(server).connect()
+
+
+def test_no_process_leaves_its_memory_behind_when_it_dies(pair: Server) -> None:
+    assert pair.process is not None
+    for process in (pair.process.pid, *pair.worker_ids()):
+        assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{process}/limits").read_text())
 
 
 def test_two_servers_on_one_port(tmp_path: Path) -> None:

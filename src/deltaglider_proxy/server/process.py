@@ -8,6 +8,7 @@ import asyncio
 import functools
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -72,6 +73,7 @@ _log = structlog.get_logger("deltaglider_proxy.server")
 
 def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
     """Serve until a signal; the exit code."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump of the memory would hold secrets
     try:
         settings = settings_of(loaded, verbose=verbose)
     except CannotStart as error:
