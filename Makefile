@@ -44,8 +44,8 @@ test-all: lint ## every test; a missing client is a failure
 bench: setup ## measure against xdelta3 and versitygw, side by side
 	@$(RUN) python -m bench
 
-soak: setup ## faults under load for MINUTES (10), with SEED; see docs/internals/soak.md
-	@$(RUN) python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+soak: setup ## faults under load for MINUTES (10), with SEED and BACKEND (filesystem, versitygw); see docs/internals/soak.md
+	@$(RUN) python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(BACKEND),--backend $(BACKEND))
 
 docs: setup ## write the generated pages, then build the site into build/site
 	@$(RUN) python -m tools.reference_pages

@@ -15,7 +15,8 @@ configured() {
 }
 
 case "${1:-}" in
-  '' )
+  -h | --help | -V | --version | --show-env | --init | --set-*) ;;
+  '' | -*)
     if ! configured; then
       deltaglider_proxy init
       echo "The keys are in $(pwd)/deltaglider_proxy.yaml, readable by user $(id -u) only: cat it in this container."

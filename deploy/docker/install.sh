@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cd "$here/../.."
-uv export --quiet --frozen --no-dev --no-emit-project --output-file "$work/requirements.txt" >/dev/null
+uv export --quiet --frozen --no-dev --extra otel --no-emit-project --output-file "$work/requirements.txt" >/dev/null
 uv build --quiet --wheel --out-dir "$work" .
 uv venv --quiet --no-project --python "${PYTHON:-python3}" "$prefix"
 export VIRTUAL_ENV="$prefix"

@@ -98,6 +98,7 @@ def _of_secrets(given: str) -> str:
 _SLOW = {
     "how-to/backup.md",
     "how-to/ci-pipelines.md",
+    "how-to/config-sync.md",
     "how-to/migrate-from-1.x.md",
     "how-to/migrate-from-minio.md",
 }

@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from deltaglider_proxy.access.admission.chain import Verdict
+from deltaglider_proxy.cli.main import Decision
 from deltaglider_proxy.crypto.passwords import hash_password
 from tests.support.admin import Admin
 from tests.support.server import PASSWORD, PASSWORD_HASH, SECRET_KEY, Server
@@ -42,6 +44,12 @@ def command(
 SIGNED = {"DGP_BOOTSTRAP_PASSWORD": PASSWORD}
 
 
+def session_cookie(admin: Admin) -> str:
+    """To be sent by hand: it is Secure, and the server speaks HTTP."""
+    answer = admin.http.post("/admin/login", json={"password": PASSWORD})
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
 def test_apply(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "new.yaml"
     file.write_text(
@@ -59,10 +67,17 @@ def test_apply(server: Server, tmp_path: Path) -> None:
         assert refused.returncode == code
         assert "wrong" not in refused.stdout + refused.stderr
     assert command(tmp_path, *arguments, environment=SIGNED).returncode == 4
-    file.write_text("advanced: {max_object_size: many}\n")
-    refused = command(tmp_path, *arguments, environment=SIGNED)
-    assert refused.returncode == 6
-    assert "max_object_size" in refused.stderr
+    before = server.config.read_text()
+    for wrong, said in (("advanced: {max_object_size: many}", "max_object_size"), ("a: [", "line"), ("b: 1", "b")):
+        file.write_text(wrong + "\n")
+        unread = command(tmp_path, *arguments[:3], "--server", "http://127.0.0.1:1", environment=SIGNED)
+        assert (unread.returncode, said in unread.stderr) == (4, True), "it is not even sent"
+    file.write_text("storage: {buckets: {abc: {backend: eu}}}\n")
+    refused = command(tmp_path, *arguments, "--json", environment=SIGNED)
+    report = json.loads(refused.stdout)
+    assert refused.returncode == report["exit"] == 6
+    assert (report["ok"], report["applied"], "eu" in report["errors"][0]) == (False, False, True)
+    assert server.config.read_text() == before
     file.write_text("  \n")
     assert command(tmp_path, *arguments, environment=SIGNED).returncode == 6
     assert command(tmp_path, "config", "apply", "missing.yaml", environment=SIGNED).returncode == 3
@@ -79,7 +94,49 @@ def test_trace(server: Server, tmp_path: Path) -> None:
     assert found["admission"] == {"decision": "continue"}
     assert command(tmp_path, *arguments, "--expect", "continue", environment=SIGNED).returncode == 0
     assert command(tmp_path, *arguments, "--expect", "deny", environment=SIGNED).returncode == 6
+    assert command(tmp_path, *arguments, "--expect", "maybe", environment=SIGNED).returncode == 2
     assert command(tmp_path, *arguments, "--source-ip", "x", environment=SIGNED).returncode == 6
+
+
+def test_the_decisions_that_can_be_expected_are_those_of_the_chain() -> None:
+    assert {str(decision) for decision in Decision} == {str(verdict) for verdict in Verdict}
+
+
+def test_a_token_in_place_of_the_password(server: Server, tmp_path: Path) -> None:
+    with Admin(server, sign_in=False) as admin:
+        admin.http.headers["cookie"] = session_cookie(admin)
+
+        def sessions() -> int:
+            return len(admin.ask("GET", "/admin/sessions")["sessions"])
+
+        tokens = {
+            scope: admin.ask("POST", "/admin/tokens", {"name": f"cli-{scope}", "scopes": [scope]}, 201)["token"]
+            for scope in ("config", "admin")
+        }
+        before = sessions()
+        where = ("--server", server.endpoint)
+        trace = ("admission", "trace", *where)
+        config = {"DGP_TOKEN": tokens["config"], "DGP_BOOTSTRAP_PASSWORD": "is not looked at"}
+        assert command(tmp_path, *trace, environment=config).returncode == 0
+        file = tmp_path / "new.yaml"
+        file.write_text(
+            f"storage: {{filesystem: {server.root}/data}}\n"
+            f"advanced: {{max_object_size: 54321, cache_dir: {server.root}/cache}}\n"
+        )
+        done = command(tmp_path, "config", "apply", str(file), *where, "--json", environment=config)
+        assert (done.returncode, json.loads(done.stdout)["applied"]) == (0, True), done.stderr
+        assert "max_object_size: 54321" in server.config.read_text()
+        lacks = command(tmp_path, "backup", "create", *where, environment=config)
+        assert (lacks.returncode, "scope" in lacks.stderr) == (6, True)
+        everything = {"DGP_TOKEN": tokens["admin"]}
+        assert command(tmp_path, "backup", "create", *where, "--out", "all.zip", environment=everything).returncode == 0
+        tried = command(tmp_path, "backup", "restore", "all.zip", *where, "--dry-run", environment=everything)
+        assert tried.returncode == 0, tried.stderr
+        assert sessions() == before, "nobody signs in or out"
+    for wrong in ("dgp_wrong", "dgp_wröng"):
+        refused = command(tmp_path, *trace, environment={"DGP_TOKEN": wrong})
+        assert (refused.returncode, "DGP_TOKEN" in refused.stderr) == (7, True)
+        assert wrong not in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -174,9 +231,7 @@ def test_backups(server: Server, tmp_path: Path) -> None:
 
 def test_a_snapshot_while_the_server_works_opens_elsewhere(server: Server, tmp_path: Path) -> None:
     with Admin(server, sign_in=False) as admin:
-        admin.http.base_url = httpx2.URL(f"{server.endpoint}/_/api/")
-        cookie = admin.http.post("/admin/login", json={"password": PASSWORD}).headers["set-cookie"].partition(";")[0]
-        admin.http.headers["cookie"] = cookie
+        admin.http.headers["cookie"] = session_cookie(admin)
         name = f"snapshot-{os.urandom(4).hex()}"
         admin.ask("POST", "/admin/groups", {"name": name}, 201)
     arguments = ("backup", "snapshot", str(tmp_path / "copy.db"), "--config", str(server.config))

@@ -1,5 +1,6 @@
 """The configuration of a running server is looked at, tried, changed and taken back, on every worker, under load."""
 
+import json
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mypy_boto3_s3 import S3Client
 
 from tests.integration.expect import refused
-from tests.support.admin import Admin
+from tests.support.admin import Admin, allow
 from tests.support.server import PASSWORD_HASH, SECRET_KEY, Server
 
 
@@ -308,7 +309,117 @@ def test_the_file_is_read_again(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGHUP)
         server.wait_for(lambda: admin.ask("GET", "/admin/config")["max_object_size"] == 1073741824)
         history = admin.ask("GET", "/admin/config/history")["revisions"]
-        assert [revision["action"] for revision in history] == ["reload_config", "reload_config"]
+        assert [revision["action"] for revision in history] == ["reload_config", "reload_config", "start"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_edit_of_the_file_is_never_overwritten(tmp_path: Path, workers: int) -> None:
+    with Server(tmp_path, workers=workers) as server, Admin(server) as admin:
+
+        def change(**fields: object) -> int:
+            with httpx2.Client(cookies=admin.http.cookies, timeout=30, trust_env=False) as fresh:  # whichever worker
+                return fresh.put(f"{server.endpoint}/_/api/admin/config/section/advanced", json=fields).status_code
+
+        assert [change(max_delta_ratio=ratio / 10) for ratio in range(1, 7)] == [200] * 6
+        text = server.config.read_text()
+        etag = admin.http.get("/admin/config/export").headers["etag"]
+        edited = text.replace("max_object_size: 1073741824", "max_object_size: 77")
+        server.config.write_text(edited)
+        as_read = {"if-match": etag}
+        admin.ask("PUT", "/admin/config/section/advanced", {"cache_size_mb": 9}, 412, headers=as_read)
+        assert server.config.read_text() == edited
+        server.wait_for(lambda: admin.ask("GET", "/admin/config")["max_object_size"] == 77)
+        server.wait_for(lambda: change(max_delta_ratio=0.7) == 200)
+        assert "max_object_size: 77" in server.config.read_text()
+        broken = server.config.read_text() + "nonsense: [\n"
+        server.config.write_text(broken)
+        server.wait_for(lambda: b"the former one still holds" in server.log.read_bytes())
+        answer = admin.ask("PUT", "/admin/config/section/advanced", {"max_delta_ratio": 0.8}, 412)
+        assert answer["code"] == "file_edited"
+        assert "SIGHUP" in answer["detail"]
+        assert [change(max_delta_ratio=0.8) for _ in range(4)] == [412] * 4
+        assert server.config.read_text() == broken
+        server.config.write_text(text)
+        server.wait_for(lambda: change(max_delta_ratio=0.8) == 200)
+        assert admin.ask("GET", "/admin/config")["max_object_size"] == 1073741824
+        server.config.unlink()
+        assert change(max_delta_ratio=0.85) == 200
+        assert "max_delta_ratio: 0.85" in server.config.read_text()
+
+
+def test_the_first_change_can_be_taken_back(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Admin(server) as admin:
+        admin.ask("PUT", "/admin/config/section/advanced", {"max_object_size": 5})
+        admin.ask("PUT", "/admin/config/section/advanced", {"max_object_size": 6})
+        revisions = admin.ask("GET", "/admin/config/history")["revisions"]
+        assert [revision["action"] for revision in revisions] == [
+            "apply_config_section:advanced",
+            "apply_config_section:advanced",
+            "start",
+        ]
+        start = admin.ask("GET", f"/admin/config/history/{revisions[-1]['id']}")
+        assert start["diff"] == {"advanced": {"max_object_size": {"before": 6, "after": 1 << 30}}}
+        assert "max_object_size: 1073741824" in start["yaml"]
+        assert SECRET_KEY not in str(start)
+        assert admin.ask("GET", f"/admin/config/history/{revisions[0]['id']}")["diff"] == {}
+        admin.ask("GET", "/admin/config/history/999999", status=404)
+        admin.ask("POST", f"/admin/config/rollback/{start['id']}")
+        assert admin.ask("GET", "/admin/config")["max_object_size"] == 1 << 30
+        server.client().list_buckets()
+
+
+def test_what_changes_nothing_is_not_recorded(server: Server, admin: Admin) -> None:
+    admin.ask("PUT", "/admin/config/section/advanced", {"codec_timeout_secs": 59})
+
+    def records() -> tuple[object, object]:
+        history = admin.ask("GET", "/admin/config/history")["revisions"]
+        audit = admin.ask("GET", "/admin/audit", params={"limit": 500})["entries"]
+        return history, [entry for entry in audit if "config" in entry["action"]]
+
+    before = records()
+    assert before[1]
+    answer = admin.ask("PUT", "/admin/config/section/advanced", {"codec_timeout_secs": 59})
+    assert (answer["applied"], answer["persisted"], "diff" in answer) == (True, True, False)
+    admin.ask("POST", "/admin/config/apply", {"yaml": admin.http.get("/admin/config/export").text})
+    assert records() == before
+    admin.ask("PUT", "/admin/config/section/advanced", {"codec_timeout_secs": None})
+
+
+@pytest.mark.parametrize("value", [1.5, True, "ana", {"name": "ana"}, [7], [{"name": ["ana"]}]])
+@pytest.mark.parametrize("name", ["iam_users", "auth_providers"])
+def test_wrong_types_are_refused(admin: Admin, name: str, value: object) -> None:
+    for method, path in (("PUT", "section/access"), ("POST", "section/access/validate")):
+        assert name in str(admin.ask(method, f"/admin/config/{path}", {name: value}, 400))
+    text = f"access: {{{name}: {json.dumps(value)}}}"
+    for path in ("apply", "validate", "declarative-iam-validate", "declarative-iam-apply"):
+        assert name in str(admin.ask("POST", f"/admin/config/{path}", {"yaml": text}, 400))
+
+
+def test_a_key_pair_that_nobody_may_use_is_told(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Admin(server) as admin:
+        pair = {"access_key_id": "another-key-of-the-file", "secret_access_key": "another-secret-of-the-file-0001"}
+        server.secrets.add(pair["secret_access_key"])
+        path = "/admin/config/section/access"
+        assert "no effect" not in str(admin.ask("POST", f"{path}/validate", pair).get("warnings"))
+        admin.user("ana", allow("admin", "*"))
+        for method, where in (("POST", f"{path}/validate"), ("PUT", path)):
+            assert "access.access_key_id: the key pair has no effect" in str(admin.ask(method, where, pair)["warnings"])
+
+
+def test_the_flat_view_shows_what_is_in_use(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Admin(server) as admin:
+        view = admin.ask("GET", "/admin/config")
+        assert view["backends"] == [{"name": "default", "backend_type": "filesystem"}]
+        assert (view["backend_type"], view["backend_path"]) == ("filesystem", str(tmp_path / "data"))
+        assert view["backend_has_credentials"] is False
+        assert view["codec_concurrency"] >= 1
+        assert "advanced.cache_size_mb" not in view["tainted_fields"]
+        assert "advanced.bootstrap_password_hash" in view["tainted_fields"]
+        admin.ask("PUT", "/admin/config/section/advanced", {"cache_size_mb": 7, "codec_concurrency": 3})
+        view = admin.ask("GET", "/admin/config")
+        assert (view["cache_size_mb"], view["codec_concurrency"]) == (100, 3)
+        assert "advanced.cache_size_mb" in view["tainted_fields"]
+        assert "advanced.codec_concurrency" not in view["tainted_fields"]
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -319,6 +430,8 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         assert (answer["applied"], answer["persisted"]) == (True, False)
         assert admin.ask("GET", "/admin/config")["max_object_size"] == 5
         draft.rmdir()
+        assert admin.ask("PUT", "/admin/config/section/advanced", {"max_object_size": 5})["persisted"] is True
+        assert "max_object_size: 5\n" in server.config.read_text()
 
 
 def test_a_worker_that_comes_later_lives_by_it_too(tmp_path: Path) -> None:
@@ -350,6 +463,9 @@ def test_a_worker_that_comes_later_lives_by_it_too(tmp_path: Path) -> None:
             return codes == {"EntityTooLarge"}
 
         server.wait_for(all_refuse)
+        for size in range(11, 17):
+            with Admin(server) as fresh:
+                fresh.ask("PUT", "/admin/config/section/advanced", {"max_object_size": size})
 
 
 def test_no_request_is_lost_while_it_changes(server: Server, admin: Admin) -> None:

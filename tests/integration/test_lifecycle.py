@@ -241,6 +241,14 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
         for number in range(20):
             assert wire.request("PUT", f"/bucket/{number}", body=b"x").status == 200
         assert server.stop() == 0
+        log = server.log.read_text()
+        for line in ("a worker ended; another takes its place how=SIGKILL", "told to stop signal=SIGTERM", "stopped"):
+            assert line in log, log[-3000:]
+
+
+def test_an_audit_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    code, log = Server(tmp_path, environment={"DGP_AUDIT_DIR": "/proc/nothing"}).refused_start()
+    assert (code, "advanced.audit_dir" in log, "Traceback" in log) == (1, True, False)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Several servers on one PostgreSQL are one control plane."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ from botocore.exceptions import ClientError
 from tests.support import postgres
 from tests.support.admin import Admin, allow
 from tests.support.server import Server
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(240)
@@ -61,3 +66,24 @@ def test_a_database_that_is_away_at_the_start(tmp_path: Path) -> None:
     assert code == 1
     assert "database" in log
     assert "hidden-word" not in log
+
+
+_ACCESS = ("test_iam", "test_admin_sessions", "test_admin_audit", "test_declarative_iam")
+_OF_A_FILE = (
+    "test_iam.py::test_users_that_another_database_lacks_are_gone_at_once",
+    "test_admin_sessions.py::test_the_bootstrap_password_is_changed",
+)
+"""They are about the file of the database."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_users_and_sessions_are_the_same_there(tmp_path: Path) -> None:
+    postgres.require()
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'inner'}"]
+    command += [str(here / f"{name}.py") for name in _ACCESS]
+    command += [f"--deselect={here.relative_to(ROOT) / test}" for test in _OF_A_FILE]
+    environment = {**os.environ, "DGP_TEST_DATABASE": "postgres"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=880, check=False)
+    assert done.returncode == 0, done.stdout[-8000:]

@@ -1,5 +1,6 @@
 """A real PostgreSQL for the tests, in a folder of its own, reached through a Unix socket only."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -7,7 +8,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
 
 from tests.support.programs import unavailable
 
@@ -44,6 +49,23 @@ def running() -> Iterator[str]:
             yield f"postgresql://dgp@/postgres?host={folder}"
         finally:
             _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], as_user)
+
+
+@cache
+def _of_this_process() -> str:
+    server = running()
+    url = server.__enter__()
+    atexit.register(server.__exit__, None, None, None)
+    return url
+
+
+@cache
+def database(name: str) -> str:
+    """The URL of an empty database, in a PostgreSQL that runs as long as this process."""
+    url = _of_this_process()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return url.replace("/postgres?", f"/{name}?")
 
 
 def _unprivileged(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """A real server on a real socket, as an operator would start it: the console script, a file, variables, signals."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -20,6 +21,8 @@ from typing import Self
 import boto3
 from botocore.config import Config
 from mypy_boto3_s3 import S3Client
+
+from tests.support import postgres
 
 ACCESS_KEY = "DGPTESTACCESSKEY0000"
 SECRET_KEY = "test-secret-key-of-forty-characters-0000"
@@ -118,13 +121,21 @@ class Server:
         )
         self.config.write_text(text)
 
+    def _database(self) -> dict[str, str]:
+        """Where `DGP_TEST_DATABASE=postgres` is set for the tests: a database for what lies in this folder."""
+        if os.environ.get("DGP_TEST_DATABASE") != "postgres":
+            return {}
+        name = f"dgp_{hashlib.sha256(str(self.root).encode()).hexdigest()[:16]}"
+        return {"DGP_DATABASE_URL": postgres.database(name)}
+
     def _spawn(self) -> subprocess.Popen[bytes]:
         if not (self.keeps_config and self.config.exists()):
             self.write_config()
         config = self.config
         clean = {n: v for n, v in os.environ.items() if not n.startswith("DGP_") and n != "RUST_LOG"}
         clean |= {"DGP_WORKERS": str(self.workers), "DGP_SHUTDOWN_DRAIN_SECS": "0"}
-        clean |= {"DGP_BOOTSTRAP_PASSWORD_HASH": PASSWORD_HASH, "DGP_SECURE_COOKIES": "false", **self.environment}
+        clean |= {"DGP_BOOTSTRAP_PASSWORD_HASH": PASSWORD_HASH, "DGP_SECURE_COOKIES": "false", **self._database()}
+        clean |= self.environment
         program = self.program or [str(Path(sys.executable).parent / "deltaglider_proxy")]
         command = [*program, "--config", str(config)]
         with self.log.open("ab") as log:

@@ -34,7 +34,8 @@ _START = f"""\
 Without a command, `{PROGRAM}` serves. `-h` behind any command shows what stands here.
 What the `s3` commands do is told in [The `s3` commands](s3-commands.md).
 
-Commands that call a running server sign in with the password in `DGP_BOOTSTRAP_PASSWORD`.
+Commands that call a running server send the token in `DGP_TOKEN`, or sign in with the password in
+`DGP_BOOTSTRAP_PASSWORD`.
 Flags override [environment variables](environment.md), and those override the [file](configuration.md)."""
 _FILE = """\
 ## Which file is read

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
 from deltaglider_proxy.admin import problems
 from deltaglider_proxy.admin.backup.archive import MOST_BYTES
-from deltaglider_proxy.admin.guard import live
+from deltaglider_proxy.admin.guard import live, report_refusal
+from deltaglider_proxy.admin.openapi import DescribedApi, errors
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.problems import Problem
 from deltaglider_proxy.admin.routes import (
@@ -65,21 +66,19 @@ _HEADERS: Final = [
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"model": Problem, "content": {"application/problem+json": {}}}
-    for code in (400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503)
-}
 
 
 def api(services: AdminServices) -> FastAPI:
-    app = FastAPI(
+    app = DescribedApi(
+        [module.router for module in _ROUTES],
         title="DeltaGlider Proxy admin API",
+        description="Users, sessions, configuration, logs and backups of a server. Errors are RFC 9457 problems.",
         version=services.settings.version,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        responses=_ERRORS,
+        responses=errors(Problem),
     )
     app.state.services = services
     root = APIRouter(prefix=PREFIX.rstrip("/"))
@@ -91,7 +90,7 @@ def api(services: AdminServices) -> FastAPI:
         return app.openapi()
 
     app.include_router(root)
-    problems.install(app)
+    problems.install(app, report_refusal)
     return app
 
 
@@ -151,7 +150,7 @@ class AdminApp:
         try:
             await self._app(scope, bounded, protected)
         except Exception as error:
-            # The framework has answered 500, and gives the error to whoever is outside; `explained` has logged it.
+            # The framework has answered 500, and gives the error to whoever is outside; `problems` has logged it.
             if not status:
                 _log.error("an admin request failed", exc_info=error)
                 raise

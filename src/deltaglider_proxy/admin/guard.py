@@ -109,6 +109,22 @@ def visitor(request: Request, services: Services) -> Actor:
 Visitor = Annotated[Actor, Depends(visitor)]
 
 
+def report_refusal(request: Request, refusal: ApiError) -> None:
+    """To the audit log, unless nobody has tried anything: a browser that is not signed in asks who it is."""
+    services = services_of(request)
+    if refusal.status == 401 and _bearer(request) is None and cookie_name(request, services) not in request.cookies:
+        return
+    known: Actor | None = getattr(request.state, "actor", None)
+    services.auditor.refused(
+        known or visitor(request, services),
+        "admin_denied",
+        refusal.code,
+        "",
+        f"{request.method} {request.url.path}",
+        by_stranger=known is None,
+    )
+
+
 def throttle(services: AdminServices, actor: Actor, prefix: str, account: str) -> Throttle:
     """Raises ApiError(429)."""
     return Throttle(
@@ -154,8 +170,11 @@ async def live_or_none(request: Request, services: Services, actor: Visitor) -> 
     if now - session.last_seen > _SEEN_EVERY:
         name = session.id
         await services.control.write(lambda unit: unit.sessions.seen(name), quiet=True)
+    found = _as_now(request, services, actor, session)
+    if found is not None:
+        request.state.actor = found.actor
     _refuse_forged(request)
-    return _as_now(request, services, actor, session)
+    return found
 
 
 def _bearer(request: Request) -> str | None:
@@ -166,11 +185,11 @@ def _bearer(request: Request) -> str | None:
 async def _by_token(request: Request, services: AdminServices, actor: Actor, bearer: str) -> Live | None:
     if services.control.locked:
         return None
-    attempt = throttle(services, actor, "token", "")
     hashed, now = hash_token(bearer), services.clock.now()
     token = await services.control.read(lambda unit: unit.tokens.with_hash(hashed))
     if token is None:
-        attempt.failed()
+        # A program with an old token must not lock out those behind the same address whose tokens are good.
+        throttle(services, actor, "token", "").failed()
         return None
     if token.last_used is None or now - token.last_used > _SEEN_EVERY:
         name = token.id
@@ -179,6 +198,7 @@ async def _by_token(request: Request, services: AdminServices, actor: Actor, bea
     if token.user_id is not None and (account is None or not account.user.enabled):
         return None
     named = replace(actor, user=f"token:{token.name}", auth_method="token", session_id=token.id)
+    request.state.actor = named
     rules = _rules(account) if token.user_id is not None else EVERYTHING
     return Live(None, token, account, rules, named, context_of(services, named, is_secure(request)))
 

@@ -34,7 +34,9 @@ class Control(Protocol):
     bootstrap_hash: str
     bootstrap_configured: bool
     """The environment or the configuration decides the bootstrap hash."""
-    iam_version: int
+
+    @property
+    def iam_version(self) -> int: ...
 
     @property
     def locked(self) -> bool: ...
@@ -65,6 +67,16 @@ class Applied:
     error: str | None = None
     revision: int | None = None
     """In the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A configuration of the history."""
+
+    text: str
+    """YAML without secrets."""
+    diff: Plain
+    """From what runs to it: what going back would change."""
 
 
 class Refused(Exception):
@@ -101,7 +113,7 @@ class Configuration(Protocol):
 
     @property
     def tainted(self) -> Sequence[str]:
-        """Fields that the file does not decide."""
+        """Fields whose value in use is not that of the file: others decide them, or it waits for the next start."""
         ...
 
     def export(self, section: str | None) -> str:
@@ -125,6 +137,10 @@ class Configuration(Protocol):
         ...
 
     async def validate_patch(self, section: str, patch: object) -> Applied: ...
+
+    async def former(self, text: str) -> Former:
+        """A document that was applied once. Raises Refused where it cannot be used any more."""
+        ...
 
     async def apply(
         self,

@@ -1,6 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457), all in one form. `error` repeats `code` for older clients."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -21,6 +21,7 @@ from deltaglider_proxy.crypto.passwords import NotAHash, WeakPassword
 _log = structlog.get_logger("deltaglider_proxy.admin")
 
 _CODES: Final = {404: "no_such_route", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
+_REFUSALS: Final = frozenset({401, 403, 412, 422})
 
 
 class Problem(BaseModel):
@@ -54,7 +55,9 @@ class ApiError(Exception):
         problems: tuple[str, ...] | None = None,
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
+        told: bool = False,
     ) -> None:
+        """`told`: the audit log has it already, in better words."""
         super().__init__(detail)
         self.status = status
         self.code = code
@@ -65,6 +68,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
         """Fields that older clients look for."""
+        self.told = told
 
 
 def explained(error: Exception) -> ApiError:
@@ -80,7 +84,6 @@ def explained(error: Exception) -> ApiError:
             return ApiError(409, "refused", str(error))
         case DatabaseUnavailable():
             # Where the database is, and why it does not answer, is for the log alone: anyone may ask who they are.
-            _log.error("the database cannot be used", reason=str(error))
             hint = "try again; the log says more"
             return ApiError(503, "database_unavailable", "the database does not answer", hint=hint)
         case ControlError():
@@ -100,8 +103,18 @@ def explained(error: Exception) -> ApiError:
         case AccessError():
             return ApiError(403, str(error.reason), error.message)
         case _:
-            _log.error("unexpected error", exc_info=error)
             return ApiError(500, "internal_error", "something went wrong; the log has the request id")
+
+
+def code_of(error: Exception) -> str:
+    return explained(error).code
+
+
+def _log_what_is_ours(error: Exception, code: str) -> None:
+    if isinstance(error, DatabaseUnavailable):
+        _log.error("the database cannot be used", reason=str(error))
+    elif code == "internal_error":
+        _log.error("unexpected error", exc_info=error)
 
 
 def response_of(error: ApiError, request_id: str) -> JSONResponse:
@@ -120,9 +133,15 @@ def response_of(error: ApiError, request_id: str) -> JSONResponse:
     return JSONResponse(content, error.status, error.headers, "application/problem+json")
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, on_refusal: Callable[[Request, ApiError], None]) -> None:
+    """`on_refusal` is told of everything that somebody may not do, or not as things are."""
+
     async def on_error(request: Request, error: Exception) -> JSONResponse:
-        return response_of(explained(error), request.scope.get("dgp_request_id", ""))
+        refusal = explained(error)
+        _log_what_is_ours(error, refusal.code)
+        if refusal.status in _REFUSALS and not refusal.told:
+            on_refusal(request, refusal)
+        return response_of(refusal, request.scope.get("dgp_request_id", ""))
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

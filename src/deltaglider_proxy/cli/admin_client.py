@@ -1,7 +1,8 @@
-"""The admin API as commands call it: signed in with the bootstrap password, and out again."""
+"""The admin API as commands call it: with a token, or signed in with the bootstrap password and out again."""
 
 import ipaddress
 import ssl
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.output import say
 
 DEFAULT_SERVER = "http://127.0.0.1:9000"
+TOKEN_VARIABLE = "DGP_TOKEN"  # noqa: S105 - its name
 PASSWORD_VARIABLE = "DGP_BOOTSTRAP_PASSWORD"  # noqa: S105 - its name
 
 
@@ -26,22 +28,29 @@ class CannotCall(Exception):
 class AdminClient:
     """Use it in a `with`. The cookie is sent by hand: a client would keep a Secure one from http://127.0.0.1."""
 
-    def __init__(self, server: str, password: str | None, timeout: float, ca_bundle: str | None = None) -> None:
-        """Raises CannotCall, before a socket is opened if there is no password."""
-        if not password:
-            raise CannotCall(ExitCode.UNAUTHENTICATED, f"set {PASSWORD_VARIABLE} to the bootstrap password")
+    def __init__(self, server: str, environ: Mapping[str, str], timeout: float, ca_bundle: str | None = None) -> None:
+        """Raises CannotCall, before a socket is opened if there is neither a token nor a password."""
+        self._token, self._password = environ.get(TOKEN_VARIABLE, ""), environ.get(PASSWORD_VARIABLE, "")
+        if not self._token and not self._password:
+            message = (
+                f"set {TOKEN_VARIABLE} to a token of the admin API, or {PASSWORD_VARIABLE} to the bootstrap password"
+            )
+            raise CannotCall(ExitCode.UNAUTHENTICATED, message)
+        if not (self._token.isascii() and self._token.isprintable()):
+            raise CannotCall(ExitCode.UNAUTHENTICATED, f"{TOKEN_VARIABLE} is no token: it has characters that none has")
         self._server = server.rstrip("/")
-        _warn_of_clear_text(self._server)
+        _warn_of_clear_text(self._server, "token" if self._token else "password")
         self._http = httpx2.Client(
             timeout=timeout,
             follow_redirects=False,
             trust_env=False,
             verify=ssl.create_default_context(cafile=ca_bundle),
         )
-        self._password = password
         self._cookie = ""
 
     def __enter__(self) -> Self:
+        if self._token:
+            return self
         answer = self._send("POST", "/admin/login", {"password": self._password})
         match answer.status_code:
             case 200:
@@ -67,21 +76,25 @@ class AdminClient:
     def send(self, method: str, path: str, body: object = None) -> httpx2.Response:
         """Raises CannotCall."""
         answer = self._send(method, path, body)
-        if answer.status_code == 401:
-            raise CannotCall(ExitCode.UNAUTHENTICATED, "the server has ended the session")
-        return answer
+        return self._accepted(answer)
 
     def upload(self, path: str, body: bytes, content_type: str) -> httpx2.Response:
         """Raises CannotCall."""
         answer = self._send("POST", path, content=body, content_type=content_type)
+        return self._accepted(answer)
+
+    def _accepted(self, answer: httpx2.Response) -> httpx2.Response:
         if answer.status_code == 401:
-            raise CannotCall(ExitCode.UNAUTHENTICATED, "the server has ended the session")
+            why = f"does not accept {TOKEN_VARIABLE}" if self._token else "has ended the session"
+            raise CannotCall(ExitCode.UNAUTHENTICATED, f"the server {why}")
         return answer
 
     def _send(
         self, method: str, path: str, body: object = None, *, content: bytes | None = None, content_type: str = ""
     ) -> httpx2.Response:
-        headers = {"cookie": self._cookie} if self._cookie else {}
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        if self._cookie:
+            headers["cookie"] = self._cookie
         if content_type:
             headers["content-type"] = content_type
         try:
@@ -102,10 +115,10 @@ def detail_of(answer: httpx2.Response) -> str:
     return str(found.get("detail") or found.get("error") or "no reason given")
 
 
-def _warn_of_clear_text(server: str) -> None:
+def _warn_of_clear_text(server: str, what: str) -> None:
     parts = urlsplit(server)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        say("warning: the password goes to another host without encryption; use https")
+        say(f"warning: the {what} goes to another host without encryption; use https")
 
 
 def _is_loopback(host: str) -> bool:

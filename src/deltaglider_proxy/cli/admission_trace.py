@@ -2,7 +2,7 @@
 
 import json
 
-from deltaglider_proxy.cli.admin_client import PASSWORD_VARIABLE, AdminClient, CannotCall, detail_of
+from deltaglider_proxy.cli.admin_client import AdminClient, CannotCall, detail_of
 from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.output import result, say
 from deltaglider_proxy.config.environment import process_environment
@@ -11,7 +11,7 @@ from deltaglider_proxy.config.environment import process_environment
 def run(request: dict[str, object], server: str, timeout: float, expected: str | None) -> int:
     """`expected`: the decision that a check wants."""
     try:
-        with AdminClient(server, process_environment().get(PASSWORD_VARIABLE), timeout) as client:
+        with AdminClient(server, process_environment(), timeout) as client:
             answer = client.send("POST", "/admin/config/trace", request)
     except CannotCall as failure:
         say(f"error: {failure}")

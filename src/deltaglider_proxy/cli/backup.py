@@ -17,7 +17,7 @@ from httpx2 import Response
 from pyrage import DecryptError, passphrase
 from rich.console import Console
 
-from deltaglider_proxy.cli.admin_client import PASSWORD_VARIABLE, AdminClient, CannotCall, detail_of
+from deltaglider_proxy.cli.admin_client import AdminClient, CannotCall, detail_of
 from deltaglider_proxy.cli.exit_codes import ExitCode
 from deltaglider_proxy.cli.output import result, say
 from deltaglider_proxy.config.environment import process_environment
@@ -37,7 +37,7 @@ def create(
         secret = _new_passphrase(environ) if encrypt else None
         with (
             _working("taking a backup"),
-            AdminClient(server, environ.get(PASSWORD_VARIABLE), timeout, ca_bundle) as client,
+            AdminClient(server, environ, timeout, ca_bundle) as client,
         ):
             answer = client.send("GET", f"/admin/backup?format={'json' if iam_only else 'zip'}")
             if answer.status_code != 200:
@@ -68,7 +68,7 @@ def restore(
         body = _read(file, environ)
         kind = "application/zip" if body.startswith(_ZIP) else "application/json"
         path = f"/admin/backup?mode={quote(mode)}&dry_run={'true' if dry_run else 'false'}"
-        with _working("restoring"), AdminClient(server, environ.get(PASSWORD_VARIABLE), timeout, ca_bundle) as client:
+        with _working("restoring"), AdminClient(server, environ, timeout, ca_bundle) as client:
             answer = client.upload(path, body, kind)
             if answer.status_code != 200:
                 raise CannotCall(_code_of(answer), f"nothing was restored: {_problems(answer)}")

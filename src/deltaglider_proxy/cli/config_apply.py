@@ -1,42 +1,82 @@
 """`config apply`: give a running server another configuration."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from httpx2 import Response
 
-from deltaglider_proxy.cli.admin_client import PASSWORD_VARIABLE, AdminClient, CannotCall, detail_of
+from deltaglider_proxy.cli.admin_client import AdminClient, CannotCall, detail_of
 from deltaglider_proxy.cli.exit_codes import ExitCode
-from deltaglider_proxy.cli.output import say
+from deltaglider_proxy.cli.output import result, say
 from deltaglider_proxy.config.environment import process_environment
 from deltaglider_proxy.config.expand import expand
+from deltaglider_proxy.config.findings import ErrorKind
+from deltaglider_proxy.config.load import lint
 
 
-def run(file: Path, server: str, timeout: float, ca_bundle: str | None) -> int:
-    """References are resolved here, by the caller's environment."""
+@dataclass(frozen=True, slots=True)
+class _Done:
+    code: ExitCode
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    applied: bool = False
+    persisted_path: str | None = None
+    """Where the server keeps it; None if it does not."""
+    requires_restart: bool = False
+
+
+def run(file: Path, server: str, timeout: float, ca_bundle: str | None, *, as_json: bool) -> int:
+    """References are resolved here, by the caller's environment. What cannot be understood here is not sent."""
+    done = _apply(file, server, timeout, ca_bundle)
+    for warning in done.warnings:
+        say(f"warning: {warning}")
+    for error in done.errors:
+        say(f"error: {error}")
+    if done.code is ExitCode.OK:
+        say("applied: yes")
+        say(f"persisted: {done.persisted_path}")
+        if done.requires_restart:
+            say("restart: required for some fields (see warnings)")
+    if as_json:
+        summary = {
+            "file": str(file),
+            "ok": done.code is ExitCode.OK,
+            "exit": int(done.code),
+            "applied": done.applied,
+            "persisted_path": done.persisted_path,
+            "requires_restart": done.requires_restart,
+            "errors": list(done.errors),
+            "warnings": list(done.warnings),
+        }
+        result(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return done.code
+
+
+def _apply(file: Path, server: str, timeout: float, ca_bundle: str | None) -> _Done:
     environ = process_environment()
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as failure:
-        say(f"error: failed to read {file}: {failure}")
-        return ExitCode.IO
+        return _Done(ExitCode.IO, (f"failed to read {file}: {failure}",))
     if file.suffix.lower() == ".toml":
-        say(f"error: {file}: TOML is not applied; convert it: deltaglider_proxy config migrate {file}")
-        return ExitCode.PARSE
+        wrong = f"{file}: TOML is not applied; convert it: deltaglider_proxy config migrate {file}"
+        return _Done(ExitCode.PARSE, (wrong,))
     expansion = expand(text, environ)
-    for problem in expansion.problems:
-        say(f"error: {file}: line {problem.line}, column {problem.column}: {problem.message}; {problem.remedy}")
     if expansion.problems:
-        return ExitCode.PARSE
+        wrongs = (f"{file}: line {p.line}, column {p.column}: {p.message}; {p.remedy}" for p in expansion.problems)
+        return _Done(ExitCode.PARSE, tuple(wrongs))
     if not expansion.text.strip():
-        say(f"error: {file} is empty; nothing was sent")
-        return ExitCode.REJECTED
+        return _Done(ExitCode.REJECTED, (f"{file} is empty; nothing was sent",))
+    report = lint(file, environ)
+    if report.kind is ErrorKind.PARSE:  # rules are for the server to judge, which has the secrets that the file lacks
+        return _Done(ExitCode.PARSE, tuple(f"{file}: {finding}" for finding in report.errors))
     try:
-        with AdminClient(server, environ.get(PASSWORD_VARIABLE), timeout, ca_bundle) as client:
+        with AdminClient(server, environ, timeout, ca_bundle) as client:
             answer = client.send("POST", "/admin/config/apply", {"yaml": expansion.text, "expanded": True})
-            return _report(answer.status_code, _fields(answer), detail_of(answer))
+            return _meaning(answer.status_code, _fields(answer), detail_of(answer))
     except CannotCall as failure:
-        say(f"error: {failure}")
-        return failure.code
+        return _Done(failure.code, (str(failure),))
 
 
 def _fields(answer: Response) -> dict[str, object]:
@@ -47,20 +87,18 @@ def _fields(answer: Response) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _report(status: int, fields: dict[str, object], detail: str) -> int:
-    warnings = fields.get("warnings")
-    for warning in warnings if isinstance(warnings, list) else ():
-        say(f"warning: {warning}")
+def _meaning(status: int, fields: dict[str, object], detail: str) -> _Done:
+    warnings = _texts(fields.get("warnings"))
     if status == 200:
-        say("applied: yes")
-        say(f"persisted: {fields.get('persisted_path')}")
-        if fields.get("requires_restart"):
-            say("restart: required for some fields (see warnings)")
-        return ExitCode.OK
+        path = fields.get("persisted_path")
+        kept = path if isinstance(path, str) else None
+        return _Done(ExitCode.OK, (), warnings, True, kept, fields.get("requires_restart") is True)
     if fields.get("applied") is True:
-        say(f"error: applied, but not kept: the next restart takes it back: {detail}")
-        return ExitCode.REMOTE
-    problems = fields.get("problems")
-    for problem in problems if isinstance(problems, list) and problems else [detail]:
-        say(f"error: {problem}")
-    return ExitCode.REJECTED if status in (400, 403, 422) else ExitCode.REMOTE
+        wrong = f"applied, but not kept: the next restart takes it back: {detail}"
+        return _Done(ExitCode.REMOTE, (wrong,), warnings, applied=True)
+    code = ExitCode.REJECTED if status in (400, 403, 422) else ExitCode.REMOTE
+    return _Done(code, _texts(fields.get("problems")) or (detail,), warnings)
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    return tuple(map(str, found)) if isinstance(found, list) else ()

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -188,14 +189,25 @@ def config_apply(
     server: Server = "http://127.0.0.1:9000",
     timeout: Timeout = 30.0,
     ca_bundle: CaBundle = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what came of it as JSON on stdout.")] = False,
 ) -> None:
-    """Give a running server another configuration; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = applied and kept, 3 =
-    I/O error, 4 = parse error, 5 = no answer, or not kept, 6 = refused, 7 = not signed in.
+    """Give a running server another configuration. DGP_TOKEN, a token of the admin API with the scope config, is sent,
+    or DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = applied and kept, 3 = I/O error, 4 = parse error or unknown key,
+    nothing was sent, 5 = no answer, or not kept, 6 = refused, 7 = not signed in.
     """
     from deltaglider_proxy.cli.config_apply import run
 
     without_config(context)
-    raise typer.Exit(run(file, server, timeout, ca_bundle))
+    raise typer.Exit(run(file, server, timeout, ca_bundle, as_json=as_json))
+
+
+class Decision(StrEnum):
+    """Of the admission chain, which is not imported for its names."""
+
+    ALLOW_ANONYMOUS = "allow-anonymous"
+    CONTINUE = "continue"
+    DENY = "deny"
+    REJECT = "reject"
 
 
 @admission_app.command("trace")
@@ -206,11 +218,19 @@ def admission_trace(
     query: Annotated[str | None, typer.Option("--query", metavar="QUERY")] = None,
     authenticated: Annotated[bool, typer.Option("--authenticated", help="It carries credentials.")] = False,
     source_ip: Annotated[str | None, typer.Option("--source-ip", metavar="IP")] = None,
-    expect: Annotated[str | None, typer.Option("--expect", metavar="DECISION", help="Exit 6 for another.")] = None,
+    expect: Annotated[
+        Decision | None,
+        typer.Option(
+            "--expect", metavar="DECISION", help="allow-anonymous, continue, deny or reject; exit 6 for another."
+        ),
+    ] = None,
     server: Server = "http://127.0.0.1:9000",
     timeout: Timeout = 30.0,
 ) -> None:
-    """Ask a running server what its admission chain decides; DGP_BOOTSTRAP_PASSWORD signs in."""
+    """Ask a running server what its admission chain decides. DGP_TOKEN, a token of the admin API with the scope config,
+    is sent, or DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = answered, 5 = no answer, 6 = refused, or another decision
+    than expected, 7 = not signed in.
+    """
     from deltaglider_proxy.cli.admission_trace import run
 
     without_config(context)
@@ -275,8 +295,9 @@ def backup_create(
     timeout: Timeout = 300.0,
     ca_bundle: CaBundle = None,
 ) -> None:
-    """Save configuration, users and secrets of a running server; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = saved, 3 =
-    I/O error, 5 = no answer, 6 = refused, 7 = not signed in.
+    """Save configuration, users and secrets of a running server. DGP_TOKEN, a token of the admin API with the scope
+    admin, is sent, or DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = saved, 3 = I/O error, 5 = no answer, 6 = refused, 7 =
+    not signed in.
     """
     from deltaglider_proxy.cli.backup import create
 
@@ -299,8 +320,9 @@ def backup_restore(
     timeout: Timeout = 300.0,
     ca_bundle: CaBundle = None,
 ) -> None:
-    """Bring a backup back into a running server, wholly or not at all; DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 =
-    restored, 3 = I/O error, 4 = cannot be decrypted, 5 = no answer, 6 = refused, 7 = not signed in.
+    """Bring a backup back into a running server, wholly or not at all. DGP_TOKEN, a token of the admin API with the
+    scope admin, is sent, or DGP_BOOTSTRAP_PASSWORD signs in. Exit: 0 = restored, 3 = I/O error, 4 = cannot be
+    decrypted, 5 = no answer, 6 = refused, 7 = not signed in.
     """
     from deltaglider_proxy.cli.backup import restore
 

@@ -1,13 +1,17 @@
 """All rules about a typed configuration: those of each section, and those between sections. Pure functions."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from deltaglider_proxy.config import access, admission, advanced, availability, storage
-from deltaglider_proxy.config.advanced import is_inside
+from deltaglider_proxy.config.advanced import Advanced, is_inside
 from deltaglider_proxy.config.backends import FilesystemBackend
 from deltaglider_proxy.config.findings import Finding, Keys, error, info, warning
 from deltaglider_proxy.config.runtime import RuntimeSettings
 from deltaglider_proxy.config.settings import Settings
+
+_POSTGRES: Final = re.compile(r"postgres(ql)?(\+psycopg)?://[^/]")
 
 
 def check(settings: Settings, runtime: RuntimeSettings, *, complete: bool) -> list[Finding]:
@@ -19,6 +23,7 @@ def check(settings: Settings, runtime: RuntimeSettings, *, complete: bool) -> li
         *advanced.check(settings.advanced),
         *availability.check(settings),
         *_check_directories(settings, runtime),
+        *_check_database(settings.advanced),
         *_check_sync_bucket(settings),
         *_check_sync(settings),
         *_advise(settings, runtime),
@@ -42,6 +47,19 @@ def _check_directories(settings: Settings, runtime: RuntimeSettings) -> Iterator
         if runtime.spool_dir is not None and is_inside(runtime.spool_dir, backend.path):
             message = f"DGP_SPOOL_DIR lies inside the directory of this backend ({backend.path})"
             yield error((*keys, "path"), message, "name a directory outside of it", value=runtime.spool_dir)
+        if is_inside(settings.advanced.audit_dir, backend.path):
+            message = f"the audit log ({settings.advanced.audit_dir}) lies inside the directory of this backend"
+            yield error((*keys, "path"), message, "name a directory for one of them that does not", value=backend.path)
+        for other_keys, other in used:
+            if other_keys != keys and isinstance(other, FilesystemBackend) and is_inside(other.path, backend.path):
+                message = f"lies inside the directory of another backend ({backend.path})"
+                yield error((*other_keys, "path"), message, "name a directory outside of it", value=other.path)
+
+
+def _check_database(advanced: Advanced) -> Iterator[Finding]:
+    if advanced.database_url is not None and not _POSTGRES.match(advanced.database_url.reveal()):
+        message = "is no URL of a PostgreSQL database"
+        yield error(("advanced", "database_url"), message, "write postgresql://USER:PASSWORD@HOST/DATABASE")
 
 
 def _check_sync_bucket(settings: Settings) -> Iterator[Finding]:

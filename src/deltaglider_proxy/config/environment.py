@@ -103,9 +103,10 @@ def _without_effect(*names: str) -> tuple[Variable, ...]:
 
 
 WITHOUT_EFFECT = "Without effect"
+NOT_YET = "Not acted on yet"
 _FILES, _SERVER, _ACCESS, _STORAGE = "Files", "Server", "Access", "Storage"
 _DELTA, _LIMITS, _HEALTH, _LOGS = "Deltas and caches", "Limits", "Health", "Logs"
-_SECURITY, _NODES, _REPLICATION, _COMMANDS = "Security", "Several instances", "Replication", "Commands"
+_SECURITY, _NODES, _COMMANDS = "Security", "Several instances", "Commands"
 _HASH = "$2b$12$..."
 
 VARIABLES: tuple[Variable, ...] = (
@@ -154,9 +155,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DGP_BACKEND_<NAME>_SSE_KMS_KEY_ID", _STORAGE, example="alias/objects", about="The same for an entry."),
     *_runtime(_STORAGE, "DGP_BOOT_BACKEND_PROBE"),
     *_runtime(_STORAGE, "DGP_S3_CONNECT_TIMEOUT_SECS", "DGP_S3_READ_TIMEOUT_SECS", "DGP_S3_STALL_GRACE_SECS"),
-    *_runtime(_STORAGE, "DGP_S3_OPERATION_ATTEMPT_TIMEOUT_SECS", "DGP_STREAM_COPY_THRESHOLD"),
-    *_runtime(_STORAGE, "DGP_MULTIPART_PART_SIZE", "DGP_BACKEND_LIST_COOLDOWN_SECS"),
-    *_runtime(_STORAGE, "DGP_BACKEND_LIST_TIMEOUT_SECS", "DGP_BACKEND_LIST_FRESH_SECS"),
+    *_runtime(_STORAGE, "DGP_S3_OPERATION_ATTEMPT_TIMEOUT_SECS"),
     Variable("DGP_FSYNC", _STORAGE, "advanced.fsync"),
     Variable("DGP_MAX_DELTA_RATIO", _DELTA, "advanced.max_delta_ratio"),
     Variable("DGP_CACHE_MB", _DELTA, "advanced.cache_size_mb"),
@@ -166,14 +165,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DGP_CODEC_CONCURRENCY", _DELTA, "advanced.codec_concurrency", "4"),
     Variable("DGP_CODEC_TIMEOUT_SECS", _DELTA, "advanced.codec_timeout_secs"),
     Variable("DGP_GC_GRACE", _DELTA, "advanced.gc_grace"),
-    *_runtime(_DELTA, "DGP_SPOOL_DIR", "DGP_SPOOL_MAX_BYTES", "DGP_SPOOL_THRESHOLD_BYTES"),
-    *_runtime(_DELTA, "DGP_SPOOL_ACQUIRE_TIMEOUT_SECS", "DGP_REFERENCE_SCAN_LIMIT"),
+    *_runtime(_DELTA, "DGP_SPOOL_DIR", "DGP_SPOOL_MAX_BYTES"),
     Variable("DGP_MAX_OBJECT_SIZE", _LIMITS, "advanced.max_object_size"),
     Variable("DGP_MAX_PASSTHROUGH_OBJECT_SIZE", _LIMITS, "advanced.max_passthrough_object_size", "104857600"),
     *_runtime(_LIMITS, "DGP_REQUEST_TIMEOUT_SECS", "DGP_MAX_CONCURRENT_REQUESTS", "DGP_MAX_MULTIPART_UPLOADS"),
     *_runtime(_LIMITS, "DGP_MAX_TOTAL_MULTIPART_BYTES", "DGP_MULTIPART_IDLE_TTL_HOURS"),
-    *_runtime(_LIMITS, "DGP_MULTIPART_SWEEP_INTERVAL_SECS", "DGP_MULTIPART_SWEEP_MAX_AGE_SECS"),
-    *_runtime(_LIMITS, "DGP_MULTIPART_COMPLETING_TIMEOUT_SECS", "DGP_RECURSIVE_DELETE_PAGE_SIZE"),
+    *_runtime(_LIMITS, "DGP_MULTIPART_SWEEP_INTERVAL_SECS", "DGP_RECURSIVE_DELETE_PAGE_SIZE"),
     *_runtime(_LIMITS, "DGP_USAGE_CACHE_TTL_SECS"),
     *_runtime(_HEALTH, "DGP_READY_TIMEOUT_SECS", "DGP_READY_RETRIES", "DGP_READY_CACHE_TTL_SECS"),
     Variable("RUST_LOG", _LOGS, "runtime.rust_log", "deltaglider_proxy=info"),
@@ -181,7 +178,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "OTEL_EXPORTER_OTLP_ENDPOINT", _LOGS, "runtime.otel_exporter_otlp_endpoint", "http://collector.example.com:4318"
     ),
-    *_runtime(_LOGS, "DGP_LOG_FORMAT", "DGP_LOG_RING_SIZE", "DGP_LOG_RING_LEVEL", "DGP_AUDIT_RING_SIZE"),
+    *_runtime(_LOGS, "DGP_LOG_FORMAT", "DGP_LOG_RING_SIZE", "DGP_LOG_RING_LEVEL"),
     Variable("DGP_AUDIT_DIR", _LOGS, "advanced.audit_dir"),
     Variable("DGP_AUDIT_MAX_MB", _LOGS, "advanced.audit_max_mb"),
     Variable("DGP_AUDIT_OBJECT_WRITES", _LOGS, "advanced.audit_object_writes"),
@@ -197,9 +194,19 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("DGP_CONFIG_SYNC_KEY", _NODES, "advanced.config_sync_object_key"),
     *_runtime(_NODES, "DGP_CONFIG_SYNC_POLL_SECS"),
     Variable("DGP_NODE_ID", _NODES, "runtime.node_id", "proxy-1"),
-    Variable("DGP_REPLICATION_TRANSFERS", _REPLICATION, "storage.replication.transfers"),
-    Variable("DGP_UPLOAD_CONCURRENCY", _REPLICATION, "storage.replication.upload_concurrency"),
-    *_runtime(_REPLICATION, "DGP_PARITY_HEAD_CONCURRENCY", "DGP_PARITY_MAX_OBJECTS"),
+    *_runtime(NOT_YET, "DGP_MULTIPART_PART_SIZE", "DGP_STREAM_COPY_THRESHOLD", "DGP_BACKEND_LIST_COOLDOWN_SECS"),
+    *_runtime(NOT_YET, "DGP_BACKEND_LIST_TIMEOUT_SECS", "DGP_BACKEND_LIST_FRESH_SECS"),
+    Variable("DGP_REPLICATION_TRANSFERS", NOT_YET, "storage.replication.transfers"),
+    Variable("DGP_UPLOAD_CONCURRENCY", NOT_YET, "storage.replication.upload_concurrency"),
+    *_runtime(NOT_YET, "DGP_PARITY_HEAD_CONCURRENCY", "DGP_PARITY_MAX_OBJECTS", "DGP_REFERENCE_SCAN_LIMIT"),
+    *_runtime(NOT_YET, "DGP_MULTIPART_SWEEP_MAX_AGE_SECS", "DGP_MULTIPART_COMPLETING_TIMEOUT_SECS"),
+    *_runtime(NOT_YET, "DGP_SPOOL_THRESHOLD_BYTES", "DGP_SPOOL_ACQUIRE_TIMEOUT_SECS", "DGP_AUDIT_RING_SIZE"),
+    Variable(
+        "DGP_TOKEN",
+        _COMMANDS,
+        example="dgp_0",
+        about="A token for commands that call the admin API, before any password; the server never reads it.",
+    ),
     Variable(
         "DGP_BOOTSTRAP_PASSWORD",
         _COMMANDS,
@@ -237,7 +244,7 @@ def check_names(environ: Mapping[str, str]) -> Iterator[Finding]:
     ours = sorted(name for name in environ if name.startswith(PREFIX))
     tests = [name for name in ours if name.startswith("DGP_TEST_")]
     known = by_name()
-    idle = [name for name in ours if name in known and known[name].category == WITHOUT_EFFECT]
+    idle = [name for name in ours if name in known and known[name].category in (WITHOUT_EFFECT, NOT_YET)]
     unknown = [name for name in ours if name not in known and not PER_BACKEND.fullmatch(name) and name not in tests]
     if unknown:
         text = ", ".join(f"{name}{_suggestion(name, known)}" for name in unknown)

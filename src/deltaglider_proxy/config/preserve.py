@@ -74,6 +74,13 @@ def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _named(listed: object) -> Iterator[tuple[int, str, Tree]]:
+    """Items that have a name; what has another type is told when the document is typed."""
+    for index, item in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(item, dict) and isinstance(item.get("name"), str):
+            yield index, item["name"], item
+
+
 def _masks(value: object, keys: Keys) -> Iterator[Keys]:
     if isinstance(value, dict):
         for key, item in value.items():
@@ -94,14 +101,10 @@ def _access(incoming: Tree, running: Mapping[str, Any], keeper: _Keeper) -> None
         return
     keeper.pair(target, ("access",), before, ("access",))
     for listed, secret in (("iam_users", "secret_access_key"), ("auth_providers", "client_secret")):
-        named = {
-            item.get("name"): (index, item)
-            for index, item in enumerate(before.get(listed) or ())
-            if isinstance(item, dict)
-        }
-        for index, item in enumerate(target.get(listed) or ()):
-            if isinstance(item, dict) and not item.get(secret) and item.get("name") in named:
-                number, old = named[item["name"]]
+        named = {name: (index, item) for index, name, item in _named(before.get(listed))}
+        for index, name, item in _named(target.get(listed)):
+            if not item.get(secret) and name in named:
+                number, old = named[name]
                 keeper.take(item, secret, ("access", listed, index), old, ("access", listed, number))
     if not target:
         del incoming["access"]
@@ -129,10 +132,9 @@ def _backends_of(storage: Tree) -> Iterator[_Backend]:
         entry = single if isinstance(single, dict) else dict(_IMPLIED)
         yield _Backend("default", ("storage", "backend"), entry, storage, ("storage",), "backend_encryption")
         return
-    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
-            place: Keys = ("storage", "backends", index)
-            yield _Backend(entry["name"], place, entry, entry, place, "encryption")
+    for index, name, entry in _named(listed):
+        place: Keys = ("storage", "backends", index)
+        yield _Backend(name, place, entry, entry, place, "encryption")
 
 
 def _backends(incoming: Tree, running: Mapping[str, Any], keeper: _Keeper) -> None:
@@ -239,8 +241,8 @@ def _unmask(events: Tree, old: Mapping[str, Any], keeper: _Keeper) -> None:
         for name in [name for name, value in headers.items() if value == MASK]:
             del headers[name]
             keeper.take(headers, name, inner, _mapping(old.get("webhook_headers")), inner)
-    urls, before = events.get("webhook_urls"), old.get("webhook_urls") or []
-    if isinstance(urls, list) and len(urls) == len(before):
+    urls, before = events.get("webhook_urls"), old.get("webhook_urls")
+    if isinstance(urls, list) and isinstance(before, list) and len(urls) == len(before):
         for index, url in enumerate(urls):
             if url == MASK:
                 at: Keys = (*place, "webhook_urls", index)

@@ -11,7 +11,7 @@ from deltaglider_proxy.config.model import Many, Model, Positive, Uint
 
 class RuntimeSettings(Model):
     request_timeout_secs: Positive = 300
-    """Seconds for one request; 504 beyond."""
+    """Seconds that the body of a request may stand still; 400 RequestTimeout beyond."""
     max_concurrent_requests: Positive = 1024
     """Requests worked on at once; more wait."""
     max_multipart_uploads: Positive = 1000
@@ -61,8 +61,7 @@ class RuntimeSettings(Model):
     s3_read_timeout_secs: Positive = 60
     """Seconds that an S3 backend may say nothing before or within an answer."""
     s3_operation_attempt_timeout_secs: Positive = 300
-    """Seconds for a request to an S3 backend with all its repeats, and one more per MiB sent; at most a quarter of
-    advanced.gc_grace."""
+    """Seconds for a request to an S3 backend, repeats included; one more per MiB. At most a quarter of gc_grace."""
     s3_stall_grace_secs: Positive = 20
     """Seconds that a streamed body may stand still."""
     stream_copy_threshold: Positive = 64 << 20

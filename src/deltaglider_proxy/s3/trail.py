@@ -28,6 +28,9 @@ _CHANGES: Final[Mapping[str, str]] = {
     "DeleteBucketTagging": "s3_tag_bucket",
 }
 
+_ANONYMOUS: Final = "anonymous"
+"""How somebody signs in who does not."""
+
 
 def ended(auditor: Auditor, call: Call, seen: Seen) -> None:
     """The request has its answer."""
@@ -54,7 +57,9 @@ def refused(auditor: Auditor, error: AccessError, request: Request | None, addre
     """Somebody was not let in, or may not do what was asked."""
     agent = request.headers.get(b"user-agent", b"").decode("latin-1") if request is not None else ""
     user = error.user or error.details.get("AWSAccessKeyId", "")
-    actor = Actor(user[:128], address, agent, seen.request_id, "sigv4")
+    nobody_looked = error.reason is Reason.BLOCKED and not error.user
+    method = _ANONYMOUS if error.user == ANONYMOUS.name else "" if nobody_looked else "sigv4"
+    actor = Actor(user[:128], address, agent, seen.request_id, method)
     refuse = partial(auditor.refused, actor, by_stranger=error.user in ("", ANONYMOUS.name))
     bucket, key = (request.bucket, request.key) if request is not None else ("", "")
     match error.reason:
@@ -81,4 +86,5 @@ def rejected(auditor: Auditor, block: str, request: Request, address: Address | 
 def _actor(call: Call, seen: Seen) -> Actor:
     agent = call.request.headers.get(b"user-agent", b"").decode("latin-1")
     identity = call.caller.identity
-    return Actor(identity.name, call.at.address, agent, seen.request_id, "sigv4" if call.caller.signature else "")
+    method = "sigv4" if call.caller.signature else _ANONYMOUS if call.caller.anonymous else ""
+    return Actor(identity.name, call.at.address, agent, seen.request_id, method)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing_extensions import override
 
 from deltaglider_proxy.access.auditor import Actor, Auditor, Log
+from deltaglider_proxy.admin.problems import code_of
 from deltaglider_proxy.control.audit.record import Outcome
 from deltaglider_proxy.telemetry.metrics import Metrics, Surface, Throttle
 from deltaglider_proxy.telemetry.tracing import Done, Traces
@@ -27,7 +28,7 @@ class CountedAuditor(Auditor):
     """Whatever the audit log is told of signing in is counted as well, in one place for all ways in."""
 
     def __init__(self, log: Log, metrics: Metrics, *, object_writes: bool) -> None:
-        super().__init__(log, object_writes=object_writes)
+        super().__init__(log, object_writes=object_writes, code_of=code_of)
         self._metrics = metrics
 
     @override

@@ -8,10 +8,12 @@ from typing import Final
 from deltaglider_proxy.admin.ports import BackendHealth, ServiceTest
 from deltaglider_proxy.server.data_plane import DataPlane
 from deltaglider_proxy.server.storage import Service
+from deltaglider_proxy.storage.backends.s3.answers import Busy
 from deltaglider_proxy.storage.backends.s3.backend import S3Backend
+from deltaglider_proxy.storage.backends.s3.documents import Malformed
 from deltaglider_proxy.storage.backends.s3.settings import KeyPair, S3Settings, endpoint_of
 from deltaglider_proxy.storage.backends.s3.verdicts import Verdicts
-from deltaglider_proxy.storage.errors import Away, StorageError
+from deltaglider_proxy.storage.errors import Away, Denied, StorageError
 from deltaglider_proxy.telemetry.clock import Clock
 from deltaglider_proxy.telemetry.pool import Pool
 
@@ -40,11 +42,8 @@ class BackendProbes:
                 return ServiceTest([info.name for info in await backend.buckets()])
         except TimeoutError:
             return ServiceTest(error=f"no answer within {_PATIENCE:.0f} s", error_kind="timeout")
-        except Away as error:
-            return ServiceTest(error=str(error), error_kind="connection")
         except StorageError as error:
-            kind = "credentials" if "key pair" in str(error) else "unknown"
-            return ServiceTest(error=str(error), error_kind=kind)
+            return ServiceTest(error=str(error), error_kind=_kind(error))
         finally:
             await backend.close()
 
@@ -65,3 +64,16 @@ class BackendProbes:
             allow_local=local if isinstance(local, bool) else base.allow_local,
             name="test",
         )
+
+
+def _kind(error: StorageError) -> str:
+    said, cause = str(error), error.__cause__
+    if (isinstance(error, Denied) and "key pair" in said) or said.startswith("AWS credentials"):
+        return "credentials"
+    if isinstance(cause, TimeoutError):
+        return "timeout"
+    if isinstance(error, Away) or isinstance(cause, OSError):
+        return "connection"
+    # Lost on the way, as when the service hangs up; what it says itself has no cause.
+    lost = isinstance(error, Busy) and cause is not None and not isinstance(cause, Malformed)
+    return "connection" if lost else "unknown"

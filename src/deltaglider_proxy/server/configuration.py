@@ -18,32 +18,33 @@ from typing import Any, Final, Protocol
 import structlog
 
 from deltaglider_proxy.access.auditor import Actor, Auditor
-from deltaglider_proxy.access.declarative.reconcile import CannotReconcile, Plan
-from deltaglider_proxy.admin.last_admin import has_administrator
-from deltaglider_proxy.admin.ports import Applied, Plain, Refused, Restoring
+from deltaglider_proxy.access.declarative.reconcile import CannotReconcile
+from deltaglider_proxy.access.state import Mode
+from deltaglider_proxy.admin.ports import Applied, Former, Plain, Refused, Restoring
 from deltaglider_proxy.config import load as loading
-from deltaglider_proxy.config import yaml_out
 from deltaglider_proxy.config.access import Access
 from deltaglider_proxy.config.auth_state import OpenAccess, Undecided
 from deltaglider_proxy.config.diff import Difference, diff, summary
 from deltaglider_proxy.config.expand import escape
-from deltaglider_proxy.config.findings import ConfigError, Finding, Keys, Severity, dotted
+from deltaglider_proxy.config.findings import ConfigError, Finding, Severity, warning
 from deltaglider_proxy.config.keystore import joined, secrets_of
 from deltaglider_proxy.config.load import LoadedConfig, Sources
-from deltaglider_proxy.config.merge_patch import merge_section
 from deltaglider_proxy.config.persist import CannotPersist, persist
 from deltaglider_proxy.config.plain import plain
 from deltaglider_proxy.config.preserve import BootstrapHashChanged
 from deltaglider_proxy.config.render import Tier, redacted, render
 from deltaglider_proxy.config.restart import restart_findings
+from deltaglider_proxy.config.section_patch import NotAPatch, patched
 from deltaglider_proxy.config.settings import Settings
-from deltaglider_proxy.control.audit.record import Outcome
 from deltaglider_proxy.control.errors import ControlError
-from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.server.announcements import LOOK_SECONDS, Announcements, Topic
+from deltaglider_proxy.server.config_commit import Commit
 from deltaglider_proxy.server.control_plane import ControlPlane
-from deltaglider_proxy.server.declared_iam import DeclaredIam, Reconcile, refused
+from deltaglider_proxy.server.declared_iam import DeclaredIam, refused
+from deltaglider_proxy.server.flat_view import flat, tainted
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
+from deltaglider_proxy.server.known_file import NAMES as KNOWN_NAMES
+from deltaglider_proxy.server.known_file import FileState, KnownFile, state_of
 from deltaglider_proxy.server.restore_journal import RestoreJournal, draft_can_be_made
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.telemetry.clock import Clock
@@ -55,11 +56,9 @@ _APPLIED: Final = "applied.yaml"
 RELOAD: Final = "reload"
 """A file that changes when somebody asks for the configuration file to be read again."""
 _FILE_POLL: Final = 1.0
-_BETWEEN_ATTEMPTS: Final = 1.0
 """Seconds between two looks whether somebody has edited the file."""
-
-FileState = tuple[int, int, int]
-"""Inode, size, time of the last change: differ when somebody has written the file."""
+_BETWEEN_ATTEMPTS: Final = 1.0
+"""Seconds until a worker that cannot live by what holds tries again."""
 
 _log = structlog.get_logger("deltaglider_proxy.config")
 
@@ -72,22 +71,17 @@ class Boot:
     sources: Sources
     verbose: bool
     file_state: FileState | None = field(init=False)
-    """Of the file that was loaded. A worker that begins later lives by that, too, until it has looked at the file:
-    another may have died after it had written there, and before it told anybody.
+    """Of the file that was loaded; None if it is another one by now. A worker that begins later lives by that, too,
+    until it has looked at the file: another may have died after it had written there, and before it told anybody.
     """
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "file_state", _state_of(self.sources.path))
-
-
-def _state_of(path: Path | None) -> FileState | None:
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        state = state_of(self.sources.path)
+        try:
+            is_loaded = state is not None and _same(self.loaded, loading.reload(self.sources))
+        except ConfigError:
+            is_loaded = False
+        object.__setattr__(self, "file_state", state if is_loaded else None)
 
 
 class ConfigCounts(Protocol):
@@ -97,9 +91,9 @@ class ConfigCounts(Protocol):
 class Runtime(Protocol):
     """The parts of a worker that a configuration replaces."""
 
-    async def prepare(self, settings: ServerSettings, *, applies: bool) -> None:
-        """Build what is new, and ask the backends that changed. Raises CannotStart; nothing has happened then.
-        `applies`: nobody of this host lives by it yet.
+    async def prepare(self, settings: ServerSettings, *, applies: bool, ask: bool) -> None:
+        """Build what is new. Raises CannotStart; nothing has happened then. `applies`: nobody of this host lives by it
+        yet. `ask`: whether backends that changed must be there.
         """
         ...
 
@@ -110,7 +104,7 @@ class Runtime(Protocol):
 
 def forget_applied(run_dir: Path) -> None:
     """Before the first worker starts."""
-    for name in (_APPLIED, RELOAD, "announcements"):
+    for name in (_APPLIED, RELOAD, "announcements", *KNOWN_NAMES):
         (run_dir / name).unlink(missing_ok=True)
 
 
@@ -144,7 +138,9 @@ class LiveConfiguration:
         self._mine = asyncio.Lock()
         self._seen = 0
         self._reload_seen = b""
-        self._file_state = boot.file_state
+        self._started = boot.loaded.settings
+        self._known = KnownFile(settings.run_dir, boot.file_state)
+        self._looked_at = boot.file_state
 
     @property
     def settings(self) -> Settings:
@@ -152,12 +148,16 @@ class LiveConfiguration:
 
     @property
     def etag(self) -> str:
-        text = render(self._loaded.file_settings, self._loaded.references, Tier.PERSISTED)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashlib.sha256(self._text.encode()).hexdigest()[:32]
+
+    @property
+    def _text(self) -> str:
+        """With secrets."""
+        return render(self._loaded.file_settings, self._loaded.references, Tier.PERSISTED)
 
     @property
     def tainted(self) -> Sequence[str]:
-        return sorted(dotted(keys) for keys in self._loaded.overrides)
+        return tainted(self._started, self._loaded)
 
     def export(self, section: str | None) -> str:
         return render(self._loaded.file_settings, self._loaded.references, Tier.EXPORT, section)
@@ -172,23 +172,7 @@ class LiveConfiguration:
         return redacted(plain(self._loaded.file_settings, references), references, Tier.EXPORT)
 
     def flat(self) -> Mapping[str, object]:
-        loaded = self._loaded
-        advanced, storage, runtime = loaded.settings.advanced, loaded.settings.storage, loaded.runtime
-        shown = redacted(plain(loaded.settings), {}, Tier.EXPORT)
-        return {
-            **{name: getattr(advanced, name) for name in _FLAT_ADVANCED},
-            "listen_addr": str(advanced.listen_addr),
-            "log_level": self._running.log_filter.text,
-            "backend_type": storage.backend.type,
-            "access_key_id": loaded.settings.access.access_key_id,
-            "iam_mode": loaded.settings.access.iam_mode,
-            **{name: getattr(runtime, name) for name in _FLAT_RUNTIME},
-            "bucket_policies": shown.get("storage", {}).get("buckets", {}),
-            "default_backend": storage.default_backend,
-            "admission_blocks": shown.get("admission", {}).get("blocks", []),
-            "config_path": str(self._sources.path) if self._sources.path is not None else None,
-            "tainted_fields": list(self.tainted),
-        }
+        return flat(self._started, self._loaded, self._running, self._sources.path)
 
     async def access_of(self, text: str) -> Access:
         return (await self._pool.run(self._load, text)).file_settings.access
@@ -198,6 +182,15 @@ class LiveConfiguration:
 
     async def validate_patch(self, section: str, patch: object) -> Applied:
         return await self._tried(await self._pool.run(self._load_patched, section, patch))
+
+    async def former(self, text: str) -> Former:
+        try:
+            loaded = await self._pool.run(self._load, text)
+        except Refused as error:
+            message = f"this revision cannot be used any more: {error.message}"
+            raise Refused(409, "unusable_revision", message, error.problems) from error
+        shown = render(loaded.file_settings, loaded.references, Tier.EXPORT)
+        return Former(shown, self._difference(loaded))
 
     async def _tried(self, loaded: LoadedConfig) -> Applied:
         self._settings_of(loaded)
@@ -240,20 +233,9 @@ class LiveConfiguration:
 
     def _patched(self, section: str, patch: object) -> str:
         """The present configuration with the patch, as text. Raises Refused."""
-        if not isinstance(patch, dict):
-            raise Refused(400, "invalid_request", f"body: a patch of {section} is an object")
-        data = dict(self._loaded.file_data)
-        present = data.get(section, {})
-        data[section] = merge_section(section, present, patch)
-        references = {
-            keys: text
-            for keys, text in self._loaded.references.items()
-            if _at(data, keys) is not None and _at(data, keys) == _at(self._loaded.file_data, keys)
-        }
-        references.update(_references_in(data, ()))
         try:
-            return yaml_out.dump(data, references)
-        except TypeError as error:
+            return patched(self._loaded, section, patch)
+        except NotAPatch as error:
             raise Refused(400, "invalid_request", f"body: {error}") from error
 
     def _load(self, text: str) -> LoadedConfig:
@@ -316,27 +298,30 @@ class LiveConfiguration:
     ) -> Applied:
         """`keep`: write it to the file."""
         settings = self._settings_of(loaded)
+        if restoring is None and _same(self._loaded, loaded):
+            return await self._unchanged(loaded)
         try:
-            await self._runtime.prepare(settings, applies=True)
+            await self._runtime.prepare(settings, applies=True, ask=restoring is None)
         except CannotStart as error:
             raise Refused(422, "cannot_take_effect", str(error)) from error
         reconcile = await self._iam.change(self._loaded.settings.access, loaded.settings.access, by)
         difference = self._difference(loaded)
         text = render(loaded.file_settings, loaded.references, Tier.PERSISTED)
-        await self._auditor.administered(by, action, "", details={"diff": difference})
-        journal = None
-        if restoring is not None:
-            journal = RestoreJournal(self._control.directory, self._path, text, restoring.new_hash)
-            await self._pool.run(journal.begin)
-        commit = _Commit(by.user, action, text, summary(difference), reconcile, restoring, journal)
-        try:
-            plan, revision = await self._control.write(commit, quiet=not commit.changes_users)
-        except Exception as error:
-            await self._forget(journal)
-            await self._auditor.administered(by, action, "", Outcome.FAILED)
-            if isinstance(error, CannotReconcile):
-                raise refused(str(error)) from error
-            raise
+        async with self._auditor.change(by, action, "", {"diff": difference}) as begun:
+            journal = None
+            if restoring is not None:
+                journal = RestoreJournal(self._control.directory, self._path, text, restoring.new_hash)
+                await self._pool.run(journal.begin)
+            commit = Commit(by.user, action, self._text, text, summary(difference), reconcile, restoring, journal)
+            try:
+                plan, revision = await self._control.write(commit, quiet=not commit.changes_users)
+            except Exception as error:
+                await self._forget(journal)
+                if isinstance(error, CannotReconcile):
+                    raise refused(str(error)) from error
+                raise
+            begun.details["revision"] = revision
+        await self._iam.changed(self._loaded.settings.access, loaded.settings.access, by)
         warnings = [*await self._iam.done(plan)] if plan is not None else []
         described = self._described(loaded, applied=True)
         await self._switch(loaded, settings)
@@ -361,6 +346,18 @@ class LiveConfiguration:
             revision=revision,
         )
 
+    async def _unchanged(self, loaded: LoadedConfig) -> Applied:
+        """Neither recorded nor announced; only a file that could not be written before is tried again."""
+        failure = None
+        if await self._pool.run(lambda: self._known.is_behind):
+            failure = await self._pool.run(self._leave, self._text, self._path)
+        return replace(
+            self._described(loaded, applied=True),
+            persisted=failure is None,
+            path=str(self._path) if failure is None else None,
+            error=failure,
+        )
+
     async def _forget(self, journal: RestoreJournal | None) -> None:
         """Unless the transaction may have been kept after all: then the next start finds that out."""
         if journal is None:
@@ -382,7 +379,9 @@ class LiveConfiguration:
         try:
             if path is not None:
                 persist(path, text)
+                self._known.was_written(path, text)
         except CannotPersist as error:
+            self._known.could_not_be_written()
             _log.error("the configuration holds, but only until the next start", reason=str(error))
             return f"applied, but not written: {error}"
         return None
@@ -399,7 +398,7 @@ class LiveConfiguration:
 
     def _described(self, loaded: LoadedConfig, *, applied: bool) -> Applied:
         restarts = list(restart_findings(self._loaded.settings, loaded.settings))
-        findings: list[Finding] = [*loaded.warnings, *restarts]
+        findings: list[Finding] = [*loaded.warnings, *restarts, *self._idle_pair(loaded)]
         if isinstance(loaded.auth_state, OpenAccess) != isinstance(self._loaded.auth_state, OpenAccess):
             findings = [f for f in findings if f.keys != ("access", "authentication")]
         return Applied(
@@ -409,6 +408,13 @@ class LiveConfiguration:
             diff=self._difference(loaded),
         )
 
+    def _idle_pair(self, loaded: LoadedConfig) -> Iterator[Finding]:
+        before, after = self._loaded.settings.access, loaded.settings.access
+        changed = (before.access_key_id, before.secret_access_key) != (after.access_key_id, after.secret_access_key)
+        if changed and self._control.state.mode is Mode.IAM:
+            message = "the key pair has no effect, because there are users, and only their keys sign"
+            yield warning(("access", "access_key_id"), message, "give a user other keys instead")
+
     @asynccontextmanager
     async def _exclusive(self, etag: str | None, source: ConfigSource = ConfigSource.API) -> AsyncIterator[None]:
         """One change at a time on this host, made to the newest configuration. Raises Refused."""
@@ -417,6 +423,9 @@ class LiveConfiguration:
             try:
                 await self._pool.run(fcntl.flock, descriptor, fcntl.LOCK_EX)
                 await self._catch_up()
+                if source is ConfigSource.API and await self._pool.run(self._known.was_edited, self._path):
+                    message = f"{self._path}: the file was edited since it was read; send SIGHUP, or mend it, first"
+                    raise Refused(412, "file_edited", message)
                 if etag is not None and etag != self.etag:
                     message = "the configuration was changed by somebody else since it was read"
                     raise Refused(412, "changed_meanwhile", message)
@@ -437,11 +446,11 @@ class LiveConfiguration:
                     await self._catch_up()
             if leads and self._clock.monotonic() - looked >= _FILE_POLL:
                 looked = self._clock.monotonic()
-                asked, state = await self._pool.run(self._asked), await self._pool.run(self._stat)
+                asked, state, known = await self._pool.run(self._look)
                 if asked != self._reload_seen:
                     self._reload_seen = asked
                     await self.reload("asked to by a signal")
-                elif state != self._file_state:
+                elif state not in (known, self._looked_at):
                     await self.reload("the file was edited")
 
     async def begin(self) -> None:
@@ -463,7 +472,7 @@ class LiveConfiguration:
             text = await self._pool.run((self._run_dir / _APPLIED).read_text, "utf-8")
             loaded = await self._pool.run(loading.load_text, text, self._sources)
             settings = settings_of(loaded, verbose=self._verbose)
-            await self._runtime.prepare(settings, applies=False)
+            await self._runtime.prepare(settings, applies=False, ask=False)
             await self._switch(loaded, settings)
         except (OSError, ConfigError, CannotStart) as error:
             _log.error("what another worker has applied cannot be lived by", reason=str(error))
@@ -478,105 +487,38 @@ class LiveConfiguration:
     async def reload(self, why: str) -> None:
         """Live by the file as it is now, and leave it as it is; one that cannot be used changes nothing.
 
-        What it looks like is noted before it is read, here alone: an edit that comes meanwhile is not taken for seen.
+        What it looks like is noted before it is read: an edit that comes meanwhile is not taken for seen.
         """
-        self._file_state = await self._pool.run(self._stat)
         try:
             async with self._exclusive(None, ConfigSource.FILE):
-                loaded = await self._pool.run(loading.reload, self._sources)
-                before = self._loaded
-                if (loaded.file_settings, loaded.references) == (before.file_settings, before.references):
+                state = self._looked_at = await self._pool.run(state_of, self._path)
+                loaded = await self._pool.run(loading.reload, self._sources_now())
+                if _same(self._loaded, loaded):
+                    await self._pool.run(self._known.was_read, state)
                     return
                 _log.info("reading the configuration file again", reason=why)
                 applied = await self._apply(loaded, Actor(user="system"), "reload_config", keep=False)
+                await self._pool.run(self._known.was_read, state)
         except (ConfigError, Refused) as error:
             _log.error("the configuration file cannot be used, so the former one still holds", reason=str(error))
             return
         for line in applied.warnings:
             _log.warning(line)
 
-    def _asked(self) -> bytes:
+    def _sources_now(self) -> Sources:
+        """A file where the next start would find one counts, although there was none at this start."""
+        if self._sources.path is None and self._path.exists():
+            return replace(self._sources, path=self._path)
+        return self._sources
+
+    def _look(self) -> tuple[bytes, FileState | None, FileState | None]:
+        """What was asked for last, how the file looks, and how it is known to."""
         try:
-            return (self._run_dir / RELOAD).read_bytes()
+            asked = (self._run_dir / RELOAD).read_bytes()
         except FileNotFoundError:
-            return b""
-
-    def _stat(self) -> FileState | None:
-        return _state_of(self._sources.path)
+            asked = b""
+        return asked, state_of(self._path), self._known.state
 
 
-_FLAT_ADVANCED: Final = (
-    "max_delta_ratio",
-    "max_object_size",
-    "cache_size_mb",
-    "metadata_cache_mb",
-    "codec_concurrency",
-    "codec_timeout_secs",
-    "config_sync_bucket",
-)
-_FLAT_RUNTIME: Final = (
-    "request_timeout_secs",
-    "max_concurrent_requests",
-    "max_multipart_uploads",
-    "clock_skew_seconds",
-    "replay_window_secs",
-    "rate_limit_max_attempts",
-    "rate_limit_window_secs",
-    "rate_limit_lockout_secs",
-    "session_ttl_hours",
-    "trust_proxy_headers",
-    "secure_cookies",
-    "debug_headers",
-)
-
-
-def _at(data: object, keys: Keys) -> object:
-    for key in keys:
-        if isinstance(data, dict):
-            data = data.get(key)
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
-            data = data[key]
-        else:
-            return None
-    return data
-
-
-def _references_in(value: object, keys: Keys) -> Iterator[tuple[Keys, str]]:
-    """Texts of a patch that are a reference to the environment as a whole."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _references_in(item, (*keys, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references_in(item, (*keys, index))
-    elif isinstance(value, str) and value.startswith("${env:") and value.endswith("}") and value.count("}") == 1:
-        yield keys, value
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    """The transaction of a change: users, if it changes them, and its place in the history."""
-
-    user: str
-    action: str
-    text: str = field(repr=False)
-    summary: str
-    reconcile: Reconcile | None
-    restoring: Restoring | None
-    journal: RestoreJournal | None
-
-    @property
-    def changes_users(self) -> bool:
-        return self.reconcile is not None or self.restoring is not None
-
-    def __call__(self, unit: Unit) -> tuple[Plan | None, int]:
-        """Raises CannotReconcile."""
-        had = self.changes_users and has_administrator(unit)
-        if self.restoring is not None:
-            self.restoring.change(unit)
-        if self.journal is not None:
-            self.journal.mark(unit)
-        plan = self.reconcile(unit) if self.reconcile is not None else None
-        if had and not has_administrator(unit):
-            raise CannotReconcile("nobody would be left who may administer everything; declare such a user")
-        return plan, unit.config_revisions.append(self.user, self.action, self.text, self.summary).id
+def _same(before: LoadedConfig, after: LoadedConfig) -> bool:
+    return (before.file_settings, before.references) == (after.file_settings, after.references)

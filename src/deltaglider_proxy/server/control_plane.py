@@ -86,8 +86,12 @@ class ControlPlane:
         self.flags: frozenset[str] = frozenset()
         self.revision = 0
         """Of the accounts. -1: of another database than the one that is open now."""
-        self.iam_version = 0
         """Grows with every change that this worker lives by."""
+
+    @property
+    def iam_version(self) -> int:
+        """Grows with every change of users, the same in every worker."""
+        return max(self.revision, 0)
 
     @property
     def directory(self) -> Path:
@@ -168,7 +172,6 @@ class ControlPlane:
             accounts, revision, flags = await self._pool.run(self._load)
             if revision != self.revision or flags != self.flags:
                 self.accounts, self.revision, self.flags = accounts, revision, flags
-                self.iam_version += 1
                 self._publish(self.state)
         else:
             self._publish(self.state)

@@ -9,6 +9,7 @@ from deltaglider_proxy.access.declarative.desired import Desired, InvalidIam, de
 from deltaglider_proxy.access.declarative.reconcile import CannotReconcile, Names, Plan, plan, reconcile
 from deltaglider_proxy.admin.ports import Control, Refused
 from deltaglider_proxy.config.access import Access
+from deltaglider_proxy.control.audit.record import Outcome
 from deltaglider_proxy.control.database import Database
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.server.from_config import CannotStart
@@ -44,13 +45,19 @@ class DeclaredIam:
         desired = _wanted(before, after)
         if before.iam_mode != after.iam_mode:
             _log.warning("IAM mode changes", before=before.iam_mode, after=after.iam_mode)
-            await self._auditor.administered(by, "iam_mode_change", f"{before.iam_mode} -> {after.iam_mode}")
+            target = f"{before.iam_mode} -> {after.iam_mode}"
+            await self._auditor.administered(by, "iam_mode_change", target, Outcome.BEGUN)
         return None if desired is None else lambda unit: reconcile(unit, desired)
+
+    async def changed(self, before: Access, after: Access, by: Actor) -> None:
+        """After the transaction."""
+        if before.iam_mode != after.iam_mode:
+            await self._auditor.ended(by, "iam_mode_change", f"{before.iam_mode} -> {after.iam_mode}")
 
     async def done(self, found: Plan) -> list[str]:
         """After the transaction."""
         for action, target in _changes(found):
-            await self._auditor.administered(Actor(user=DECLARATIVE), action, target)
+            await self._auditor.ended(Actor(user=DECLARATIVE), action, target)
         return [f"declarative IAM reconciled: {found.text()}"] if found else []
 
 

@@ -20,7 +20,6 @@ from typing import Any
 import structlog
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
-from granian.server.mp import MPServer
 
 from deltaglider_proxy.access.client_address import ClientAddresses
 from deltaglider_proxy.config import load as loading
@@ -45,6 +44,7 @@ from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.declared_iam import reconcile_at_start
 from deltaglider_proxy.server.drain import DrainFlag
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
+from deltaglider_proxy.server.http_server import HttpServer
 from deltaglider_proxy.server.restore_journal import RestoreJournal
 from deltaglider_proxy.server.services import Services, forget_verdicts
 from deltaglider_proxy.server.settings import BootProbe, ServerSettings
@@ -94,7 +94,7 @@ def run(loaded: LoadedConfig, sources: Sources, *, verbose: bool) -> int:
         if settings.boot_probe is not BootProbe.OFF:
             _boot(settings)
         certificate = _certificate(loaded.settings.advanced, settings)
-        _announce(settings, loaded.path, certificate)
+        _announce(settings, loaded, certificate)
     except (CannotStart, RootUnusable, CannotOpen, CannotPersist, ConfigError) as error:
         return _refuse(error)
     finally:
@@ -154,6 +154,11 @@ def _check_port(settings: ServerSettings) -> None:
 def _prepare(settings: ServerSettings) -> None:
     for directory in (settings.engine.cache_dir, settings.engine.spool_dir, settings.run_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.audit.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        place = f"advanced.audit_dir: {settings.audit.directory.parent}"
+        raise CannotStart(f"{place}: {error.strerror}; name a folder that can be written") from error
     quota.forget(settings.engine.cache_dir)
     forget_applied(settings.run_dir)
     forget_verdicts(settings.run_dir, settings.storage.services)
@@ -252,7 +257,7 @@ def _announce_certificate(source: CertificateSource, found: Material) -> None:
         _log.warning(remark, file=str(source.paths()[0]))
 
 
-def _announce(settings: ServerSettings, path: Path | None, certificate: Certificate | None) -> None:
+def _announce(settings: ServerSettings, loaded: LoadedConfig, certificate: Certificate | None) -> None:
     engine = settings.engine
     _log.info(
         "starting",
@@ -269,8 +274,12 @@ def _announce(settings: ServerSettings, path: Path | None, certificate: Certific
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     endpoint = f"{'http' if certificate is None else 'https'}://{host}:{settings.port}"
     _log.info("point S3 clients here", endpoint=endpoint, page=f"{endpoint}/_/")
-    if path is not None and settings.key_pair is not None:
-        _log.info("the key pair is in the configuration file", path=str(path.absolute()))
+    if settings.key_pair is not None:
+        origin = loaded.overrides.get(("access", "access_key_id"))
+        _log.info("the key pair comes from", place=origin or str(loaded.path.absolute() if loaded.path else "nowhere"))
+    database = settings.control.path
+    if not Path(loaded.settings.advanced.database_path).is_absolute() and database.parent != settings.control.directory:
+        _log.warning("the database beside the configuration file is used", path=str(database))
     for notice in startup_notices(settings.cache_mb, settings.metadata_cache_mb):
         (_cache_log.warning if notice.level >= logging.WARNING else _cache_log.info)(notice.text)
     if settings.key_pair is None:
@@ -313,9 +322,9 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
         "backpressure": max(settings.s3.max_concurrent_requests, 1),
         "http1_settings": HTTP1Settings(header_read_timeout=_head_timeout(settings)),
     }
-    server: MPServer
+    server: HttpServer
     if certificate is None:
-        server = MPServer("deltaglider_proxy", **options)
+        server = HttpServer(settings, **options)
     else:
         server = TlsServer(settings, *certificate, SystemClock(), **options)
     stopping = _Stopping(server, settings)
@@ -326,12 +335,11 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
     try:
         server.serve(target_loader=functools.partial(_load, settings, boot, certificate is not None))
     except SystemExit as end:
-        if stopping.asked:
-            return 0  # workers that saw the drain end before they were told to
         code = end.code if isinstance(end.code, int) else 1
-        if code:
+        if code and not stopping.asked:  # else workers saw the drain end before they were told to
             sys.stderr.write("error: a worker process ended and could not be replaced; its log says why\n")
-        return code
+            return code
+    server.say("info", "stopped")
     return 0
 
 
@@ -355,7 +363,7 @@ def _end_on_signals() -> None:
 class _Stopping:
     """The first signal begins the drain, the second ends at once."""
 
-    def __init__(self, server: MPServer, settings: ServerSettings) -> None:
+    def __init__(self, server: HttpServer, settings: ServerSettings) -> None:
         self._server = server
         self._settings = settings
         self.asked = False
@@ -373,6 +381,7 @@ class _Stopping:
             self._drained(number, frame)
             return
         self.asked = True
+        self._server.say("warning", "told to stop", signal=signal.Signals(number).name)
         DrainFlag(self._settings.run_dir).raise_it()
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
 

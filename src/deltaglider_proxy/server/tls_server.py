@@ -12,21 +12,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
-import structlog
 from granian._granian import SocketHolder
 from granian.constants import SSLProtocols
-from granian.server.mp import MPServer
 from typing_extensions import override
 
 from deltaglider_proxy.config.certificates import Material
 from deltaglider_proxy.server.from_config import CannotStart
+from deltaglider_proxy.server.http_server import HttpServer
 from deltaglider_proxy.server.settings import ServerSettings
 from deltaglider_proxy.server.tls import CertificateSource, FileWatch, SealedCopy
 from deltaglider_proxy.server.tls_front import Front
 from deltaglider_proxy.telemetry import worker_slots
 from deltaglider_proxy.telemetry.clock import Clock
-from deltaglider_proxy.telemetry.log_ring import LogRing
-from deltaglider_proxy.telemetry.logs import Logs
 
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the files."""
@@ -37,8 +34,6 @@ _DAY: Final = 86400.0
 
 Target = Callable[..., None]
 Loader = Callable[..., Front]
-
-_log = structlog.get_logger("deltaglider_proxy.server")
 
 
 class _Worker(Protocol):
@@ -57,9 +52,8 @@ class _Worker(Protocol):
     def _watch(self) -> None: ...
 
 
-class TlsServer(MPServer):
+class TlsServer(HttpServer):
     ssl_ctx: Any
-    wrks: list[Any]
     _shd: Any
     _ssp: Any
     _sso: Any
@@ -68,8 +62,7 @@ class TlsServer(MPServer):
         self, settings: ServerSettings, source: CertificateSource, found: Material, clock: Clock, **options: Any
     ) -> None:
         """`found` is what `source` has now. `options` are those of MPServer."""
-        super().__init__("deltaglider_proxy", **options)
-        self._settings = settings
+        super().__init__(settings, **options)
         self._source = source
         self._clock = clock
         self._copy = SealedCopy(found)
@@ -147,11 +140,11 @@ class TlsServer(MPServer):
             if not found.is_valid(now) and self._copy.material.is_valid(now):
                 raise CannotStart(found.expiry_remark(now))
         except CannotStart as error:
-            self._say("error", "the new certificate cannot be used, so the former one is still served", error)
+            self.say("error", "the new certificate cannot be used, so the former one is still served", error)
             return
         if (found.chain, found.key) == (self._copy.material.chain, self._copy.material.key):
             if (remark := found.expiry_remark(now)) is not None:
-                self._say("warning", remark)
+                self.say("warning", remark)
             return
         former, self._copy = self._copy, SealedCopy(found)
         self._serve_with(self._copy)
@@ -162,7 +155,7 @@ class TlsServer(MPServer):
             done += 1
         if done:
             former.close()
-            self._say("info", "another certificate is served", fingerprint=found.fingerprint, workers=done)
+            self.say("info", "another certificate is served", fingerprint=found.fingerprint, workers=done)
             return
         self._copy.close()
         self._copy = former
@@ -185,7 +178,7 @@ class TlsServer(MPServer):
             worker.kill()
             worker.join()
             if not self.interrupt_signal:
-                self._say("error", "a new worker cannot start, so the former one still serves; its log says why")
+                self.say("error", "a new worker cannot start, so the former one still serves; its log says why")
             return False
         worker._watch()  # from now on its end is an accident
         former, self.wrks[index] = self.wrks[index], worker
@@ -208,15 +201,3 @@ class TlsServer(MPServer):
     def _stop_workers(self) -> None:
         self.wrks.extend(worker for worker in self._leaving if worker.is_alive())
         super()._stop_workers()  # type: ignore[no-untyped-call]  # granian's is untyped
-
-    def _say(self, method: str, event: str, reason: object = None, **fields: object) -> None:
-        """Only now: a process with the thread of a log must not fork."""
-        if reason is not None:
-            fields["reason"] = str(reason)
-        ring = LogRing(self._settings.log_ring, self._settings.log_ring_floor)
-        logs = Logs.start(self._settings.log_filter, self._settings.log_format, keeper=ring)
-        try:
-            getattr(_log, method)(event, **fields)
-        finally:
-            logs.stop()
-            ring.close()

@@ -294,9 +294,10 @@ class _Running:
     def _publish(self, state: AccessState) -> None:
         self.s3.serve(replace(self.s3.serving, access=state))
 
-    async def prepare(self, settings: ServerSettings, *, applies: bool) -> None:
-        """Build what is new beside what runs. Raises CannotStart. `applies`: this is the worker that was asked; it also
-        asks the backends that changed. The others follow, and a backend that is away by then fails its buckets alone.
+    async def prepare(self, settings: ServerSettings, *, applies: bool, ask: bool) -> None:
+        """Build what is new beside what runs. Raises CannotStart. `applies`: this is the worker that was asked. `ask`:
+        a backend that changed must answer. Else, as when a backup is brought back or another worker has applied it, one
+        that is away fails its buckets alone.
         """
         if self._prepared is not None:
             await self._prepared.close()
@@ -307,7 +308,7 @@ class _Running:
         try:
             await self._claim(settings.storage, leads=applies)
             self._prepared = DataPlane(settings, self._pool, self._clock, self._metrics, self._plane)
-            if applies:
+            if ask:
                 await self._prepared.check_against(before)
         except (ValueError, OSError, RootUnusable) as error:
             raise CannotStart(str(error)) from error

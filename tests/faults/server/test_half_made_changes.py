@@ -11,7 +11,8 @@ from tests.support.admin import Admin
 from tests.support.server import Server
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_what_reached_the_file_comes_to_hold(tmp_path: Path, workers: int) -> None:
     """Otherwise the server would live by the former configuration, and by the new one from some later start on."""
     program = (sys.executable, str(Path(dying_worker.__file__)))

@@ -24,7 +24,9 @@ from deltaglider_proxy.config.settings import Settings
 from deltaglider_proxy.config.shape import canonicalise
 from deltaglider_proxy.config.typing_errors import build
 
-SOURCES = Sources(None, {"SECRET": "from the environment", "KEY": "k" * 8}, None)
+SOURCES = Sources(
+    None, {"SECRET": "from the environment", "KEY": "k" * 8, "DATABASE": "postgresql://elsewhere/db"}, None
+)
 SECRETS = [
     "pair-secret",
     "backend-secret",
@@ -310,11 +312,13 @@ def test_nothing_of_the_environment_gets_into_the_file() -> None:
 
 
 def test_differences_show_references_as_written() -> None:
-    before = loaded("advanced: {public_url: '${env:URL:-https://a.example.com}', database_url: 'pw${env:KEY}'}\n")
-    after = loaded("advanced: {public_url: https://b.example.com, database_url: '${env:SECRET}'}\n")
+    before = loaded(
+        "advanced: {public_url: '${env:URL:-https://a.example.com}', database_url: 'postgresql://pw${env:KEY}'}\n"
+    )
+    after = loaded("advanced: {public_url: https://b.example.com, database_url: '${env:DATABASE}'}\n")
     found = diff(before.file_settings, after.file_settings, b"key", (before.references, after.references))["advanced"]
     assert found["public_url"] == {"before": "${env:URL:-https://a.example.com}", "after": "https://b.example.com"}
-    assert found["database_url"]["after"] == "${env:SECRET}"
+    assert found["database_url"]["after"] == "${env:DATABASE}"
     assert str(found["database_url"]["before"]).startswith("fp:"), "a part of it is the secret itself"
 
 

@@ -205,6 +205,14 @@ VALIDATION = {
     "access: {iam_mode: declarative, group_mapping_rules: [{match_type: a, match_value: b, group: c}]}": (
         "access.group_mapping_rules[0].group"
     ),
+    "storage: {backends: [{name: a, type: filesystem, path: d}, {name: b, type: filesystem, path: ./d}]}": (
+        "storage.backends[0].path"
+    ),
+    "storage: {backends: [{name: a, type: filesystem, path: d}, {name: b, type: filesystem, path: d/e}]}": (
+        "storage.backends[1].path"
+    ),
+    "storage: {backend: {type: filesystem, path: d}}\nadvanced: {audit_dir: d/audit}": "storage.backend.path",
+    "advanced: {database_url: nonsense}": "advanced.database_url",
 }
 
 

@@ -108,6 +108,7 @@ def test_an_unusable_file_is_an_error_and_never_skipped(
 
 MAPPED = [v for v in VARIABLES if v.keys and v.keys[:2] != ("storage", "backend") and not v.name.startswith("DGP_TLS")]
 VALUES = {
+    "DGP_DATABASE_URL": ("postgresql://one/db", "postgresql://two/db"),
     "DGP_LISTEN_ADDR": ("127.0.0.1:1111", "127.0.0.1:2222"),
     "DGP_PUBLIC_URL": ("https://a.example.com", "https://b.example.com"),
     "DGP_AUDIT_OBJECT_WRITES": ("false", "true"),
@@ -175,7 +176,7 @@ def test_runtime_settings_come_from_the_environment(tmp_path: Path, name: str) -
         ("DGP_DEBUG_HEADERS", "2"),
         ("DGP_LOG_FORMAT", "xml"),
         ("DGP_BOOT_BACKEND_PROBE", "maybe"),
-        ("DGP_MULTIPART_PART_SIZE", "1000"),
+        ("DGP_S3_CONNECT_TIMEOUT_SECS", "0"),
     ],
 )
 def test_a_bad_number_or_choice_is_ignored_with_a_warning(tmp_path: Path, name: str, text: str) -> None:

@@ -41,10 +41,10 @@ class Backends(BaseModel):
 
 
 class NewBackend(Input):
-    name: str = Field(min_length=1, max_length=64)
+    name: str = Field(min_length=1, max_length=64, examples=["archive"])
     type: Literal["filesystem", "s3"]
-    path: str | None = Field(default=None, max_length=4096)
-    endpoint: str | None = Field(default=None, max_length=2048)
+    path: str | None = Field(default=None, max_length=4096, examples=["/srv/objects"])
+    endpoint: str | None = Field(default=None, max_length=2048, examples=["https://s3.eu-central-1.amazonaws.com"])
     region: str | None = Field(default=None, max_length=128)
     force_path_style: bool | None = None
     access_key_id: str | None = Field(default=None, max_length=256)
@@ -60,7 +60,7 @@ class Success(BaseModel):
 
 
 class TestS3(Input):
-    endpoint: str | None = Field(default=None, max_length=2048)
+    endpoint: str | None = Field(default=None, max_length=2048, examples=["https://s3.eu-central-1.amazonaws.com"])
     region: str | None = Field(default=None, max_length=128)
     force_path_style: bool | None = None
     access_key_id: str | None = Field(default=None, max_length=256)
@@ -77,6 +77,7 @@ class TestedS3(BaseModel):
 
 @router.get("/backends", response_model_exclude_none=True)
 async def list_backends(services: Services, caller: StorageReader) -> Backends:
+    """Where objects are stored, without secrets."""
     del caller
     section = services.configuration.settings.storage
     views = [
@@ -180,19 +181,22 @@ def _answer(applied: Applied) -> Success | JSONResponse:
 @router.post("/backends/{name}/probe", response_model_exclude_none=True)
 async def probe(services: Services, caller: StorageReader, name: str) -> Health:
     """Ask it now."""
-    await services.auditor.administered(caller.actor, "backend_probe", name)
-    try:
-        found = await services.backends.probe(name)
-    except KeyError as error:
-        raise ApiError(404, "not_found", f"there is no backend {name!r}") from error
+    async with services.auditor.change(caller.actor, "backend_probe", name) as change:
+        try:
+            found = await services.backends.probe(name)
+        except KeyError as error:
+            raise ApiError(404, "not_found", f"there is no backend {name!r}") from error
+        change.details["status"] = found.status
     return Health(status=found.status, detail=found.detail or None, probed_at=found.probed_at)
 
 
 @router.post("/test-s3", response_model_exclude_none=True)
 async def test_s3(services: Services, caller: StorageAdmin, given: TestS3) -> TestedS3:
     """Whether an S3 service answers; what is left out is taken from the default backend."""
-    await services.auditor.administered(caller.actor, "test_s3", given.endpoint or "")
-    found = await services.backends.test(given.model_dump(exclude_none=True))
+    async with services.auditor.change(caller.actor, "test_s3", given.endpoint or "") as change:
+        found = await services.backends.test(given.model_dump(exclude_none=True))
+        if found.error:
+            change.failed(found.error_kind or "unknown")
     return TestedS3(
         success=not found.error,
         buckets=list(found.buckets) if not found.error else None,

@@ -24,6 +24,7 @@ from deltaglider_proxy.admin.backup import archive
 from deltaglider_proxy.admin.backup.archive import CONFIG, IAM, SECRETS, Archive, BadArchive, Stage
 from deltaglider_proxy.admin.guard import Owner, Services
 from deltaglider_proxy.admin.last_admin import keep_an_administrator
+from deltaglider_proxy.admin.openapi import BINARY, OBJECT, body, files
 from deltaglider_proxy.admin.ports import AdminServices, Applied, Plain, Refused, Restoring
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.settings import PREFIX
@@ -93,20 +94,24 @@ class _Undone(Exception):
     """Ends a transaction that was only tried."""
 
 
-@router.get("", response_class=Response, responses={200: {"content": {"application/zip": {}}}})
+@router.get("", response_class=Response, responses=files({_ZIP[0]: BINARY, "application/json": OBJECT}))
 async def export(
     services: Services,
     caller: Owner,
     format: Annotated[Format, Query()] = Format.ZIP,  # noqa: A002 - the name of the parameter
 ) -> Response:
     """A zip of four: `manifest.json`, `config.yaml`, `iam.json`, `secrets.json`. It is a keystore."""
-    await services.auditor.administered(caller.actor, "export_backup", format)
+    async with services.auditor.change(caller.actor, "export_backup", format):
+        return await _exported(services, format)
+
+
+async def _exported(services: AdminServices, form: Format) -> Response:
     text, secrets = services.configuration.kept()
     found = await services.control.read(document.export)
     now = services.clock.now()
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"dgp-backup-v{services.settings.version}-{stamp}"
-    if format is Format.JSON:
+    if form is Format.JSON:
         body = await services.pool.run(document.dump, found)
         return Response(body, media_type="application/json", headers=_attachment(f"{name}.json"))
     clients = {p.name: p.client_secret for p in found.auth_providers if p.client_secret}
@@ -132,7 +137,7 @@ def _attachment(name: str) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{name}"'}
 
 
-@router.post("")
+@router.post("", openapi_extra=body({_ZIP[0]: BINARY, "application/json": OBJECT}))
 async def restore(
     request: Request,
     services: Services,
@@ -283,8 +288,9 @@ async def _restored(
             with keep_an_administrator(unit):
                 change(unit)
 
-        await services.auditor.administered(actor, "import_backup", "")
-        await services.control.write(alone)
+        async with services.auditor.change(actor, "import_backup", "") as begun:
+            await services.control.write(alone)
+            begun.details |= {"users_created": merged.users_created, "groups_created": merged.groups_created}
         return _report(merged, None, None)
     applied = await _explained(services.configuration.restore(given.kept, actor, Restoring(change, new_hash)))
     return _report(merged, applied, new_hash)

@@ -8,6 +8,7 @@ from deltaglider_proxy.access.declarative.export import export as export_access
 from deltaglider_proxy.access.declarative.reconcile import CannotReconcile, Plan, plan, reconcile
 from deltaglider_proxy.admin.guard import IamAdmin, IamReader, Services
 from deltaglider_proxy.admin.last_admin import keep_an_administrator
+from deltaglider_proxy.admin.openapi import OBJECT, files
 from deltaglider_proxy.admin.ports import AdminServices
 from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.routes.config import Document
@@ -36,12 +37,18 @@ class Changes(BaseModel):
     """By kind and verb, as in `users_created`."""
 
 
-@router.get("/declarative-iam-export", response_class=Response)
+@router.get("/declarative-iam-export", response_class=Response, responses=files({_YAML: OBJECT}))
 async def export(services: Services, caller: IamAdmin, include_secrets: bool = False) -> Response:
     """Applied again, it changes nothing. Without secrets those of now stay."""
+
+    def read(unit: Unit) -> dict[str, object]:
+        return export_access(unit, secrets=include_secrets)
+
     if include_secrets:
-        await services.auditor.administered(caller.actor, "iam_export_secrets", "")
-    found = await services.control.read(lambda unit: export_access(unit, secrets=include_secrets))
+        async with services.auditor.change(caller.actor, "iam_export_secrets", ""):
+            found = await services.control.read(read)
+    else:
+        found = await services.control.read(read)
     return Response(yaml_out.dump(found), media_type=_YAML)
 
 
@@ -62,17 +69,19 @@ async def apply(services: Services, caller: IamAdmin, given: Document) -> Change
     if services.configuration.settings.access.iam_mode == "declarative":
         raise ApiError(403, "iam_declarative", "users are declared in the configuration, and changed there")
     desired = await _desired(services, given.yaml)
-    await services.auditor.administered(caller.actor, "iam_import", "")
 
     def change(unit: Unit) -> Plan:
         with keep_an_administrator(unit):
             return reconcile(unit, desired)
 
-    try:
-        found = await services.control.write(change)
-    except CannotReconcile as error:
-        raise ApiError(400, "iam_refused", str(error)) from error
-    return _changes(found)
+    async with services.auditor.change(caller.actor, "iam_import", "") as begun:
+        try:
+            found = await services.control.write(change)
+        except CannotReconcile as error:
+            raise ApiError(400, "iam_refused", str(error)) from error
+        changes = _changes(found)
+        begun.details |= changes.names
+    return changes
 
 
 async def _desired(services: AdminServices, text: str) -> Desired:

@@ -37,15 +37,16 @@ writable = [Depends(iam_writable)]
 
 @router.get("/providers", response_model_exclude_none=True)
 async def list_providers(services: Services, caller: IamReader) -> list[ProviderView]:
+    """All providers, without their secrets."""
     del caller
     return [provider_view(found) for found in await services.control.read(lambda unit: unit.providers.list())]
 
 
 @router.post("/providers", status_code=201, response_model_exclude_none=True, dependencies=writable)
 async def create_provider(services: Services, caller: IamAdmin, given: NewProvider) -> ProviderView:
+    """An OpenID Connect provider."""
     check_provider(given.provider_type, given.issuer_url)
     secret = given.client_secret if given.client_secret != MASK else None
-    await services.auditor.administered(caller.actor, "create_auth_provider", given.name)
 
     def create(unit: Unit) -> AuthProvider:
         return unit.providers.create(
@@ -61,7 +62,10 @@ async def create_provider(services: Services, caller: IamAdmin, given: NewProvid
             extra_config=given.extra_config,
         )
 
-    return provider_view(await services.control.write(create))
+    async with services.auditor.change(caller.actor, "create_auth_provider", given.name) as change:
+        made = await services.control.write(create)
+        change.details["provider_id"] = made.id
+    return provider_view(made)
 
 
 @router.put("/providers/{provider_id}", response_model_exclude_none=True, dependencies=writable)
@@ -75,43 +79,54 @@ async def update_provider(
         if name in values and values[name] is None:
             raise ApiError(400, "invalid_request", f"{name}: must not be null", field=name)
     secret = given.client_secret if given.client_secret != MASK else None
-    await services.auditor.administered(
-        caller.actor, "update_auth_provider", str(provider_id), details={"changed": sorted(given.model_fields_set)}
-    )
-    return provider_view(await services.control.write(lambda unit: unit.providers.update(provider_id, values, secret)))
+    details = {"changed": sorted(given.model_fields_set)}
+    async with services.auditor.change(caller.actor, "update_auth_provider", str(provider_id), details) as change:
+        made = await services.control.write(lambda unit: unit.providers.update(provider_id, values, secret))
+        change.details["provider"] = made.name
+    return provider_view(made)
 
 
 @router.delete("/providers/{provider_id}", status_code=204, dependencies=writable)
 async def delete_provider(services: Services, caller: IamAdmin, provider_id: RowId) -> None:
-    await services.auditor.administered(caller.actor, "delete_auth_provider", str(provider_id))
-    await services.control.write(lambda unit: unit.providers.delete(provider_id))
+    """With the rules and identities that came through it."""
+
+    def delete(unit: Unit) -> str:
+        name = unit.providers.get(provider_id).name
+        unit.providers.delete(provider_id)
+        return name
+
+    async with services.auditor.change(caller.actor, "delete_auth_provider", str(provider_id)) as change:
+        change.details["provider"] = await services.control.write(delete)
 
 
 @router.post("/providers/{provider_id}/test", response_model_exclude_none=True, dependencies=writable)
 async def test_provider(services: Services, caller: IamAdmin, provider_id: RowId) -> ProviderTest:
     """Whether the provider's metadata can be read and is its own."""
     provider = await services.control.read(lambda unit: unit.providers.get(provider_id))
-    await services.auditor.administered(caller.actor, "test_auth_provider", provider.name)
-    if provider.issuer_url is None:
-        return ProviderTest(success=False, error="issuer_url is not set")
     allow = [ip_network(text, strict=False) for text in services.configuration.settings.advanced.outbound_allow_cidrs]
-    try:
-        found = await discover(provider.issuer_url, allow)
-    except DiscoveryFailed as error:
-        return ProviderTest(success=False, error=str(error))
+    async with services.auditor.change(caller.actor, "test_auth_provider", provider.name) as change:
+        if provider.issuer_url is None:
+            change.failed("no_issuer_url")
+            return ProviderTest(success=False, error="issuer_url is not set")
+        try:
+            found = await discover(provider.issuer_url, allow)
+        except DiscoveryFailed as error:
+            change.failed("discovery_failed")
+            return ProviderTest(success=False, error=str(error))
     return ProviderTest(success=True, issuer=found.issuer, authorization_endpoint=found.authorization_endpoint)
 
 
 @router.get("/mappings")
 async def list_mappings(services: Services, caller: IamReader) -> list[MappingView]:
+    """All rules, by priority."""
     del caller
     return [mapping_view(rule) for rule in await services.control.read(lambda unit: unit.rules.list())]
 
 
 @router.post("/mappings", status_code=201, dependencies=writable)
 async def create_mapping(services: Services, caller: IamAdmin, given: NewMapping) -> MappingView:
+    """Who signs in through a provider and matches joins the group."""
     check_match(given.match_type, given.match_value)
-    await services.auditor.administered(caller.actor, "create_mapping_rule", f"{given.match_type}:{given.match_value}")
 
     def create(unit: Unit) -> MappingRule:
         return unit.rules.create(
@@ -123,18 +138,20 @@ async def create_mapping(services: Services, caller: IamAdmin, given: NewMapping
             given.group_id,
         )
 
-    return mapping_view(await services.control.write(create))
+    target = f"{given.match_type}:{given.match_value}"
+    async with services.auditor.change(caller.actor, "create_mapping_rule", target) as change:
+        made = await services.control.write(create)
+        change.details["rule_id"] = made.id
+    return mapping_view(made)
 
 
 @router.put("/mappings/{rule_id}", dependencies=writable)
 async def update_mapping(services: Services, caller: IamAdmin, rule_id: RowId, given: MappingChange) -> MappingView:
+    """What is left out stays."""
     values = given.model_dump(exclude_unset=True)
     for name, value in values.items():
         if value is None and name != "provider_id":
             raise ApiError(400, "invalid_request", f"{name}: must not be null", field=name)
-    await services.auditor.administered(
-        caller.actor, "update_mapping_rule", str(rule_id), details={"changed": sorted(values)}
-    )
 
     def update(unit: Unit) -> MappingRule:
         before = unit.rules.get(rule_id)
@@ -143,13 +160,17 @@ async def update_mapping(services: Services, caller: IamAdmin, rule_id: RowId, g
             values["match_type"] = str(values["match_type"])
         return unit.rules.update(rule_id, values)
 
-    return mapping_view(await services.control.write(update))
+    details = {"changed": sorted(values)}
+    async with services.auditor.change(caller.actor, "update_mapping_rule", str(rule_id), details):
+        made = await services.control.write(update)
+    return mapping_view(made)
 
 
 @router.delete("/mappings/{rule_id}", status_code=204, dependencies=writable)
 async def delete_mapping(services: Services, caller: IamAdmin, rule_id: RowId) -> None:
-    await services.auditor.administered(caller.actor, "delete_mapping_rule", str(rule_id))
-    await services.control.write(lambda unit: unit.rules.delete(rule_id))
+    """Memberships that it gave end when memberships are synchronised."""
+    async with services.auditor.change(caller.actor, "delete_mapping_rule", str(rule_id)):
+        await services.control.write(lambda unit: unit.rules.delete(rule_id))
 
 
 @router.post("/mappings/preview", dependencies=writable)
@@ -169,6 +190,7 @@ async def preview(services: Services, caller: IamReader, given: PreviewRequest) 
 
 @router.get("/identities", response_model_exclude_none=True)
 async def list_identities(services: Services, caller: IamReader) -> list[IdentityView]:
+    """Who has signed in through which provider."""
     del caller
     return [identity_view(found) for found in await services.control.read(lambda unit: unit.identities.list())]
 
@@ -176,7 +198,6 @@ async def list_identities(services: Services, caller: IamReader) -> list[Identit
 @router.post("/sync-memberships", dependencies=writable)
 async def sync_memberships(services: Services, caller: IamAdmin) -> SyncAnswer:
     """Apply today's rules to everyone who has signed in through a provider. Groups that were given by hand stay."""
-    await services.auditor.administered(caller.actor, "sync_memberships", "")
 
     def sync(unit: Unit) -> SyncAnswer:
         rules = unit.rules.list()
@@ -200,4 +221,7 @@ async def sync_memberships(services: Services, caller: IamAdmin) -> SyncAnswer:
                 changes += changed
         return SyncAnswer(users_updated=users, memberships_changed=changes)
 
-    return await services.control.write(sync)
+    async with services.auditor.change(caller.actor, "sync_memberships", "") as change:
+        found = await services.control.write(sync)
+        change.details |= {"users_updated": found.users_updated, "memberships_changed": found.memberships_changed}
+    return found

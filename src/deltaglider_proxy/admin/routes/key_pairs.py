@@ -18,7 +18,7 @@ async def account_of(services: AdminServices, actor: Actor, attempt: Throttle, p
     """Whose pair it is. Raises ApiError(403), the same for an unknown key, a wrong secret and a disabled user."""
     if services.control.state.mode is not Mode.IAM:
         await services.auditor.sign_in(actor, f"{action}_denied", "non_iam_mode", Outcome.DENIED)
-        raise ApiError(403, "not_iam_mode", "key pairs of users are accepted once there are users")
+        raise ApiError(403, "not_iam_mode", "key pairs of users are accepted once there are users", told=True)
     accounts = services.control.accounts
     try:
         secret = accounts.secret_for(pair.access_key_id, services.clock.now())
@@ -28,7 +28,7 @@ async def account_of(services: AdminServices, actor: Actor, attempt: Throttle, p
     if not hmac.compare_digest(secret or b"", given) or secret is None:
         attempt.failed()
         await services.auditor.sign_in(actor, "login_failed", pair.access_key_id[:128], Outcome.FAILED)
-        raise ApiError(403, "wrong_credentials", "no user has this key pair")
+        raise ApiError(403, "wrong_credentials", "no user has this key pair", told=True)
     attempt.succeeded()
     account = accounts.with_key(pair.access_key_id)
     assert account is not None, "it has a secret"

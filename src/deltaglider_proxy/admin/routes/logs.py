@@ -13,7 +13,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from deltaglider_proxy.admin.guard import AuditReader, Live, Services, Visitor, live_or_none
+from deltaglider_proxy.admin.openapi import TEXT, files
 from deltaglider_proxy.admin.ports import AdminServices
+from deltaglider_proxy.admin.problems import ApiError
 from deltaglider_proxy.admin.schemas.times import iso_time
 from deltaglider_proxy.telemetry.log_ring import MAX_RESULTS, Kept, LogQuery, query_level
 
@@ -42,9 +44,9 @@ class LogPage(BaseModel):
     """Give it as `cursor` for older lines; absent if there are none."""
 
 
-Level = Annotated[str, Query(max_length=16)]
-Target = Annotated[str, Query(max_length=256)]
-Search = Annotated[str, Query(max_length=512)]
+Level = Annotated[str, Query(max_length=16, description="The least severe, such as warning; empty: all")]
+Target = Annotated[str, Query(max_length=256, description="Part of where a line comes from")]
+Search = Annotated[str, Query(max_length=512, description="Part of the text of a line")]
 
 
 @router.get("/logs", response_model_exclude_none=True)
@@ -54,10 +56,12 @@ async def logs(
     level: Level = "",
     target: Target = "",
     q: Search = "",
-    limit: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 200,
-    cursor: Annotated[int | None, Query(ge=1, le=1 << 62)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_RESULTS, description="Lines in one answer")] = 200,
+    cursor: Annotated[
+        int | None, Query(ge=1, le=1 << 62, description="`next_cursor` of the page before, for older lines")
+    ] = None,
 ) -> LogPage:
-    """Newest first. `level` is the least severe, `target` part of where a line comes from, `q` part of its text."""
+    """Newest first. What is given must all hold."""
     del caller
     query = LogQuery(query_level(level), target, q)
     found = await services.pool.run(services.logs.search, query, limit, cursor)
@@ -65,7 +69,7 @@ async def logs(
     return LogPage(limit=limit, entries=[_line(kept) for kept in found], next_cursor=following)
 
 
-@router.get("/logs/stream", response_class=StreamingResponse)
+@router.get("/logs/stream", response_class=StreamingResponse, responses=files({"text/event-stream": TEXT}))
 async def stream(
     request: Request,
     services: Services,
@@ -74,13 +78,18 @@ async def stream(
     level: Level = "",
     target: Target = "",
     q: Search = "",
-    last_event_id: Annotated[int | None, Header(ge=0, le=1 << 62)] = None,
+    last_event_id: Annotated[
+        int | None, Header(ge=0, le=1 << 62, description="The last line that was received: go on behind it")
+    ] = None,
 ) -> StreamingResponse:
     """Lines as they come (server-sent events): `log`, and `lagged` with how many were gone too soon to be sent."""
     del caller
 
     async def may_listen() -> bool:
-        now: Live | None = await live_or_none(request, services, visitor)
+        try:
+            now: Live | None = await live_or_none(request, services, visitor)
+        except ApiError:
+            return False
         return now is not None and now.admin_gui and now.is_admin
 
     query = LogQuery(query_level(level), target, q)

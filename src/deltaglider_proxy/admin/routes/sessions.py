@@ -34,6 +34,7 @@ _TOKEN_PREFIX = "dgp_"  # noqa: S105 - so that scanners of leaked secrets know o
 
 @router.get("/sessions")
 async def list_sessions(services: Services, caller: IamReader) -> Sessions:
+    """Everyone's, with where they come from."""
     found = await services.control.read(lambda unit: unit.sessions.list())
     now = services.clock.now()
     mine = caller.session.id if caller.session is not None else None
@@ -55,10 +56,17 @@ async def list_sessions(services: Services, caller: IamReader) -> Sessions:
 
 @router.delete("/sessions/{session_id}")
 async def revoke_session(services: Services, caller: IamAdmin, session_id: str) -> Revoked:
+    """End the session of somebody else."""
     if caller.session is not None and caller.session.id == session_id:
         raise ApiError(400, "own_session", "this is your own session; sign out instead")
-    await services.auditor.administered(caller.actor, "session_revoke", session_id)
-    await services.control.write(lambda unit: unit.sessions.delete(session_id), quiet=True)
+
+    def revoke(unit: Unit) -> str:
+        identity = unit.sessions.get(session_id).identity
+        unit.sessions.delete(session_id)
+        return identity
+
+    async with services.auditor.change(caller.actor, "session_revoke", session_id) as change:
+        change.details["identity"] = await services.control.write(revoke, quiet=True)
     return Revoked()
 
 
@@ -70,7 +78,6 @@ async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -
     identity = given.identity or given.access_key_id
     if not identity:
         raise ApiError(400, "invalid_request", "identity: name whose sessions are to end", field="identity")
-    await services.auditor.administered(caller.actor, "session_revoke_user", identity)
     accounts = services.control.accounts
     owner = accounts.with_key(identity)
     found = owner.user if owner is not None else None
@@ -81,7 +88,9 @@ async def revoke_user(services: Services, caller: IamAdmin, given: RevokeUser) -
             unit.tokens.delete_of(user.id)
         return unit.end_sessions(identity)
 
-    ended = await services.control.write(revoke, quiet=True)
+    async with services.auditor.change(caller.actor, "session_revoke_user", identity) as change:
+        ended = await services.control.write(revoke, quiet=True)
+        change.details["sessions"] = ended
     pushed, bound = False, None
     if services.sharing is not None:
         pushed = await services.sharing.give()
@@ -105,7 +114,9 @@ async def change_password(services: Services, caller: Owner, given: PasswordChan
         right = await services.pool.run(verify_password, given.current_password, services.control.bootstrap_hash)
     if not right:
         await services.auditor.sign_in(caller.actor, "change_password", BOOTSTRAP, Outcome.FAILED)
-        raise ApiError(403, "wrong_password", "current_password is not the bootstrap password", extra={"ok": False})
+        raise ApiError(
+            403, "wrong_password", "current_password is not the bootstrap password", extra={"ok": False}, told=True
+        )
     attempt.succeeded()
     configured = services.configuration.settings.advanced.bootstrap_password_hash is not None
     if configured and not given.force:
@@ -117,9 +128,9 @@ async def change_password(services: Services, caller: Owner, given: PasswordChan
             hint="send force: true, and before the next start set there the hash that is answered",
         )
     new_hash = await services.pool.run(hash_password, given.new_password)
-    await services.auditor.administered(caller.actor, "change_password", BOOTSTRAP)
-    await services.control.write(Unit.end_bootstrap_access, quiet=True)
-    await services.control.change_bootstrap_hash(new_hash)
+    async with services.auditor.change(caller.actor, "change_password", BOOTSTRAP):
+        await services.control.write(Unit.end_bootstrap_access, quiet=True)
+        await services.control.change_bootstrap_hash(new_hash)
     hint = "set DGP_BOOTSTRAP_PASSWORD_HASH to this value before the next start" if configured else None
     return PasswordChanged(bootstrap_password_hash_base64=b64encode(new_hash.encode()).decode(), hint=hint)
 
@@ -135,7 +146,7 @@ async def recover(services: Services, visitor: Visitor, given: Candidate) -> Rec
         right = await services.try_hash(candidate)
     if not right:
         await services.auditor.sign_in(visitor, "recover_db_failed", BOOTSTRAP, Outcome.FAILED)
-        raise ApiError(401, "wrong_hash", "this hash does not open the database", extra={"success": False})
+        raise ApiError(401, "wrong_hash", "this hash does not open the database", extra={"success": False}, told=True)
     attempt.succeeded()
     await services.auditor.sign_in(visitor, "recover_db_success", BOOTSTRAP, Outcome.OK)
     return Recovered(correct_hash=candidate, correct_hash_base64=b64encode(candidate.encode()).decode())
@@ -143,6 +154,7 @@ async def recover(services: Services, visitor: Visitor, given: Candidate) -> Rec
 
 @router.get("/tokens", response_model_exclude_none=True)
 async def list_tokens(services: Services, caller: IamReader) -> list[TokenView]:
+    """Without the tokens themselves, which nobody can read again."""
     del caller
     return [_view(token) for token in await services.control.read(lambda unit: unit.tokens.list())]
 
@@ -156,22 +168,29 @@ async def create_token(services: Services, caller: Owner, given: NewToken) -> To
     secret = _TOKEN_PREFIX + secrets.token_urlsafe(32)
     user_id = caller.account.user.id if caller.account is not None else None
     expires = services.clock.now() + given.expires_in_days * 86_400
-    await services.auditor.administered(
-        caller.actor, "create_token", given.name, details={"scopes": sorted(given.scopes)}
-    )
-    made = await services.control.write(
-        lambda unit: unit.tokens.create(
-            given.name, hash_token(secret), given.scopes, caller.actor.user, user_id, expires
-        ),
-        quiet=True,
-    )
+    details = {"scopes": sorted(given.scopes)}
+    async with services.auditor.change(caller.actor, "create_token", given.name, details) as change:
+        made = await services.control.write(
+            lambda unit: unit.tokens.create(
+                given.name, hash_token(secret), given.scopes, caller.actor.user, user_id, expires
+            ),
+            quiet=True,
+        )
+        change.details["token_id"] = made.id
     return _view(made, secret)
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
 async def revoke_token(services: Services, caller: Owner, token_id: str) -> None:
-    await services.auditor.administered(caller.actor, "revoke_token", token_id)
-    await services.control.write(lambda unit: unit.tokens.delete(token_id), quiet=True)
+    """It opens nothing from now on."""
+
+    def revoke(unit: Unit) -> str:
+        name = unit.tokens.get(token_id).name
+        unit.tokens.delete(token_id)
+        return name
+
+    async with services.auditor.change(caller.actor, "revoke_token", token_id) as change:
+        change.details["token"] = await services.control.write(revoke, quiet=True)
 
 
 def _view(token: ApiToken, secret: str | None = None) -> TokenView:

@@ -2,6 +2,8 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from hmac import compare_digest
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +35,7 @@ from deltaglider_proxy.admin.schemas.sign_in import (
 )
 from deltaglider_proxy.config.secret import Secret
 from deltaglider_proxy.control.audit.record import Outcome
+from deltaglider_proxy.control.errors import NotFound
 from deltaglider_proxy.control.model import S3Credentials, Session, SessionAuth, SessionKind
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.crypto.passwords import verify_password
@@ -62,7 +65,6 @@ async def login(request: Request, response: Response, services: Services, visito
         raise _wrong_password()
     attempt.succeeded()
     actor = as_actor(visitor, "admin", BOOTSTRAP)
-    await services.auditor.sign_in(actor, "login", BOOTSTRAP, Outcome.OK)
     s3 = _configured_pair(services, _endpoint(request, services))
 
     def unless_changed() -> None:
@@ -70,23 +72,28 @@ async def login(request: Request, response: Response, services: Services, visito
         if not compare_digest(hashed, services.control.bootstrap_hash):
             raise _wrong_password()
 
-    await _begin(
-        request,
-        response,
-        services,
-        actor,
-        SessionKind.ADMIN_GUI,
-        SessionAuth.BOOTSTRAP,
-        BOOTSTRAP,
-        None,
-        s3,
-        check=unless_changed,
-    )
+    try:
+        await _begin(
+            request,
+            response,
+            services,
+            actor,
+            "login",
+            SessionKind.ADMIN_GUI,
+            SessionAuth.BOOTSTRAP,
+            BOOTSTRAP,
+            None,
+            s3,
+            check=unless_changed,
+        )
+    except ApiError:
+        await services.auditor.sign_in(visitor, "login_failed", BOOTSTRAP, Outcome.FAILED)
+        raise
     return Ok()
 
 
 def _wrong_password() -> ApiError:
-    return ApiError(401, "wrong_password", "this is not the bootstrap password", extra={"ok": False})
+    return ApiError(401, "wrong_password", "this is not the bootstrap password", extra={"ok": False}, told=True)
 
 
 @router.post("/login-as")
@@ -98,14 +105,14 @@ async def login_as(request: Request, response: Response, services: Services, vis
     rules = account.identity(pair.access_key_id).rules
     if not rules.is_admin(context_of(services, actor, is_secure(request))):
         await services.auditor.sign_in(actor, "login_as_denied", pair.access_key_id, Outcome.DENIED)
-        raise ApiError(403, "admin_required", "only administrators may sign in here")
-    await services.auditor.sign_in(actor, "login_as", pair.access_key_id, Outcome.OK)
+        raise ApiError(403, "admin_required", "only administrators may sign in here", told=True)
     s3 = _credentials(_endpoint(request, services), pair)
     await _begin(
         request,
         response,
         services,
         actor,
+        "login_as",
         SessionKind.ADMIN_GUI,
         SessionAuth.IAM,
         pair.access_key_id,
@@ -123,7 +130,6 @@ async def browser_connect(
     attempt = throttle(services, visitor, "browser_session_connect", given.access_key_id)
     account = await account_of(services, visitor, attempt, given, "browser_session_connect")
     actor = as_actor(visitor, account.user.name, "iam_browser")
-    await services.auditor.sign_in(actor, "browser_session_connect", given.access_key_id, Outcome.OK)
     s3 = S3Credentials(
         given.endpoint,
         given.region or _REGION,
@@ -136,6 +142,7 @@ async def browser_connect(
         response,
         services,
         actor,
+        "browser_session_connect",
         SessionKind.S3_BROWSER_LIFT,
         SessionAuth.IAM_BROWSER,
         given.access_key_id,
@@ -154,16 +161,27 @@ async def open_browser_connect(
     if services.control.state.mode is not Mode.OPEN:
         attempt.failed()
         await services.auditor.sign_in(visitor, "open_browser_connect_denied", "auth_required", Outcome.DENIED)
-        raise ApiError(403, "auth_required", "this server asks for credentials")
+        raise ApiError(403, "auth_required", "this server asks for credentials", told=True)
     actor = as_actor(visitor, OPEN, OPEN)
-    await services.auditor.sign_in(actor, "open_browser_connect", "anonymous", Outcome.OK)
     s3 = S3Credentials(given.endpoint, given.region or _REGION, given.bucket or "", "anonymous", Secret("anonymous"))
-    await _begin(request, response, services, actor, SessionKind.S3_BROWSER_LIFT, SessionAuth.OPEN, OPEN, None, s3)
+    await _begin(
+        request,
+        response,
+        services,
+        actor,
+        "open_browser_connect",
+        SessionKind.S3_BROWSER_LIFT,
+        SessionAuth.OPEN,
+        OPEN,
+        None,
+        s3,
+    )
     return Ok()
 
 
 @router.post("/logout")
 async def logout(request: Request, response: Response, services: Services, caller: LiveSession) -> Ok:
+    """Ends this session."""
     session = _session_of(caller.session)
 
     def end(unit: Unit) -> None:
@@ -177,11 +195,13 @@ async def logout(request: Request, response: Response, services: Services, calle
 
 @router.get("/session")
 async def session_state(caller: LiveSession) -> SessionState:
+    """Whether one has signed in, and may administer."""
     return SessionState(admin_gui=caller.admin_gui)
 
 
 @router.get("/session/s3-credentials")
 async def get_s3_credentials(caller: LiveSession) -> S3Creds:
+    """What the browser of this session signs its S3 requests with."""
     s3 = _session_of(caller.session).s3
     if s3 is None:
         raise ApiError(404, "no_credentials", "this session has no S3 credentials")
@@ -196,15 +216,19 @@ async def get_s3_credentials(caller: LiveSession) -> S3Creds:
 
 @router.put("/session/s3-credentials")
 async def put_s3_credentials(services: Services, caller: LiveSession, given: S3Creds) -> None:
+    """Other credentials for the browser of this session."""
     session = _session_of(caller.session)
     s3 = S3Credentials(given.endpoint, given.region, given.bucket, given.access_key_id, Secret(given.secret_access_key))
-    await services.control.write(lambda unit: unit.sessions.set_s3(session.id, s3), quiet=True)
+    async with services.auditor.change(caller.actor, "set_s3_credentials", given.access_key_id):
+        await services.control.write(lambda unit: unit.sessions.set_s3(session.id, s3), quiet=True)
 
 
 @router.delete("/session/s3-credentials")
 async def delete_s3_credentials(services: Services, caller: LiveSession) -> None:
+    """Forget the credentials of this session."""
     session = _session_of(caller.session)
-    await services.control.write(lambda unit: unit.sessions.set_s3(session.id, None), quiet=True)
+    async with services.auditor.change(caller.actor, "delete_s3_credentials", ""):
+        await services.control.write(lambda unit: unit.sessions.set_s3(session.id, None), quiet=True)
 
 
 def _session_of(session: Session | None) -> Session:
@@ -240,6 +264,7 @@ async def _begin(
     response: Response,
     services: AdminServices,
     actor: Actor,
+    action: str,
     kind: SessionKind,
     auth: SessionAuth,
     identity: str,
@@ -247,21 +272,31 @@ async def _begin(
     s3: S3Credentials | None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """A new session in place of the one that the browser had: nobody can plant theirs. `check` may refuse it."""
+    """A new session in place of the one that the browser had: nobody can plant theirs. `check` may refuse it. Nobody
+    can use it before the audit log has it. Raises AuditUnavailable.
+    """
     token = secrets.token_hex(32)
     before = request.cookies.get(cookie_name(request, services))
     seconds = services.settings.session_seconds
     ip = str(actor.address) if actor.address is not None else None
 
-    def begin(unit: Unit) -> None:
+    def begin(unit: Unit) -> Session:
         check()
         if before:
             old = unit.sessions.with_token(hash_token(before))
             if old is not None:
                 unit.sessions.delete(old.id)
-        unit.sessions.create(hash_token(token), kind, auth, identity, user_id, ip, seconds, s3)
+        return unit.sessions.create(hash_token(token), kind, auth, identity, user_id, ip, seconds, s3)
 
-    await services.control.write(begin, quiet=True)
+    made = await services.control.write(begin, quiet=True)
+    try:
+        target = "anonymous" if auth is SessionAuth.OPEN else identity
+        await services.auditor.sign_in(replace(actor, session_id=made.id), action, target, Outcome.OK)
+    except BaseException:
+        # Nobody has its token; left behind, it would take the place of one that is used.
+        with suppress(NotFound):
+            await services.control.write(lambda unit: unit.sessions.delete(made.id), quiet=True)
+        raise
     _set_cookie(request, response, services, token, int(seconds))
 
 

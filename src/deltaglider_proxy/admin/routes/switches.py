@@ -26,12 +26,12 @@ class Version(BaseModel):
 
 class Maintenance(Input):
     enabled: bool
-    reason: str = Field(default="", max_length=512)
+    reason: str = Field(default="", max_length=512, examples=["moving house"])
 
 
 class TraceRequest(Input):
     method: str = Field(default="GET", max_length=16)
-    path: str = Field(default="/", max_length=4096)
+    path: str = Field(default="/", max_length=4096, examples=["/releases/app-1.4.0.tar"])
     query: str | None = Field(default=None, max_length=8192)
     authenticated: bool = False
     source_ip: str | None = Field(default=None, max_length=64)
@@ -45,7 +45,7 @@ class Trace(BaseModel):
 class Simulation(Input):
     user_id: Number
     action: str = Field(pattern="^(read|write|delete|list|admin)$")
-    bucket: str = Field(min_length=1, max_length=63)
+    bucket: str = Field(min_length=1, max_length=63, examples=["releases"])
     key: str = Field(default="", max_length=1024)
     source_ip: str | None = Field(default=None, max_length=64)
 
@@ -65,11 +65,13 @@ async def iam_version(services: Services) -> Version:
 
 @router.get("/ext-auth/version")
 async def ext_auth_version(services: Services) -> Version:
+    """The same as the version of users, in which sign-in providers count."""
     return Version(version=services.control.iam_version)
 
 
 @router.get("/maintenance")
 async def get_maintenance(services: Services, caller: ConfigReader) -> Maintenance:
+    """Whether changes are refused for now, and why."""
     del caller
     found = await services.control.read(lambda unit: unit.state.get(MAINTENANCE)) or {}
     return Maintenance(enabled=found.get("enabled") is True, reason=str(found.get("reason", "")))
@@ -79,9 +81,9 @@ async def get_maintenance(services: Services, caller: ConfigReader) -> Maintenan
 async def put_maintenance(services: Services, caller: ConfigAdmin, given: Maintenance) -> Maintenance:
     """While it is on, S3 clients can read, and changes are answered 503 SlowDown."""
     action = "maintenance_on" if given.enabled else "maintenance_off"
-    await services.auditor.administered(caller.actor, action, "", details={"reason": given.reason})
     document: dict[str, object] = {"enabled": given.enabled, "reason": given.reason}
-    await services.control.write(lambda unit: unit.state.set(MAINTENANCE, document))
+    async with services.auditor.change(caller.actor, action, "", {"reason": given.reason}):
+        await services.control.write(lambda unit: unit.state.set(MAINTENANCE, document))
     return given
 
 
@@ -102,6 +104,7 @@ async def trace_get(
     authenticated: bool = False,
     source_ip: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Trace:
+    """What the admission chain decides about such a request."""
     del caller
     asked = TraceRequest(method=method, path=path, query=query, authenticated=authenticated, source_ip=source_ip)
     return _trace(services, asked)

@@ -34,6 +34,12 @@ _KEY_LETTERS = string.digits + string.ascii_uppercase
 _SECRET_LETTERS = string.ascii_letters + string.digits + "+/"
 
 
+def named(services: AdminServices, user_id: int) -> dict[str, object]:
+    """For the audit log, in which a number says little once the user is gone."""
+    account = services.control.accounts.get(user_id)
+    return {"user": account.user.name} if account is not None else {}
+
+
 def new_key(access_key_id: str | None = None, secret: str | None = None, expires_at: float | None = None) -> NewKey:
     """What is not given is made up: 93 and 240 random bits."""
     return NewKey(
@@ -45,6 +51,7 @@ def new_key(access_key_id: str | None = None, secret: str | None = None, expires
 
 @router.get("", response_model_exclude_none=True)
 async def list_users(services: Services, caller: IamReader) -> list[UserView]:
+    """All users, without secrets."""
     del caller
     return [user_view(user) for user in await services.control.read(lambda unit: unit.users.list())]
 
@@ -57,9 +64,6 @@ async def create_user(services: Services, caller: IamAdmin, given: NewUser) -> U
     rules = rules_of(given.permissions)
     key = new_key(given.access_key_id, given.secret_access_key)
     pair = _configured_pair(services)
-    await services.auditor.administered(
-        caller.actor, "create_user", given.name, details={"access_key_id": key.access_key_id}
-    )
 
     def create(unit: Unit) -> User:
         if pair is not None and not unit.users.count() and key.access_key_id != pair.access_key_id:
@@ -67,7 +71,10 @@ async def create_user(services: Services, caller: IamAdmin, given: NewUser) -> U
             unit.users.create(LEGACY_ADMIN, pair, rules=(everything,))
         return unit.users.create(given.name, key, enabled=given.enabled, rules=rules)
 
-    made = await services.control.write(create)
+    details = {"access_key_id": key.access_key_id}
+    async with services.auditor.change(caller.actor, "create_user", given.name, details) as change:
+        made = await services.control.write(create)
+        change.details["user_id"] = made.id
     return user_view(made, key.secret, key.access_key_id)
 
 
@@ -80,6 +87,7 @@ def _configured_pair(services: AdminServices) -> NewKey | None:
 
 @router.get("/{user_id}", response_model_exclude_none=True)
 async def get_user(services: Services, caller: IamReader, user_id: RowId) -> UserView:
+    """One user, without secrets."""
     del caller
     return user_view(await services.control.read(lambda unit: unit.users.get(user_id)))
 
@@ -88,8 +96,6 @@ async def get_user(services: Services, caller: IamReader, user_id: RowId) -> Use
 async def update_user(services: Services, caller: IamAdmin, user_id: RowId, given: UserChange) -> UserView:
     """What is left out stays. Disabling ends the user's sessions."""
     rules = rules_of(given.permissions) if given.permissions is not None else None
-    changed = sorted(given.model_fields_set)
-    await services.auditor.administered(caller.actor, "update_user", str(user_id), details={"changed": changed})
 
     def update(unit: Unit) -> User:
         with keep_an_administrator(unit):
@@ -98,7 +104,11 @@ async def update_user(services: Services, caller: IamAdmin, user_id: RowId, give
             unit.end_access_of(user)
         return user
 
-    return user_view(await services.control.write(update))
+    details = {**named(services, user_id), "changed": sorted(given.model_fields_set)}
+    async with services.auditor.change(caller.actor, "update_user", str(user_id), details) as change:
+        made = await services.control.write(update)
+        change.details["user"] = made.name
+    return user_view(made)
 
 
 @router.delete("/{user_id}", status_code=204, dependencies=writable)
@@ -109,14 +119,14 @@ async def delete_user(
     allow_open: Annotated[bool, Query(description="Also the last administrator")] = False,
 ) -> None:
     """With keys, memberships and sessions. After the last user the configured key pair counts again."""
-    await services.auditor.administered(caller.actor, "delete_user", str(user_id))
 
     def delete(unit: Unit) -> None:
         with keep_an_administrator(unit, even_if_none=allow_open):
             unit.end_access_of(unit.users.get(user_id))
             unit.users.delete(user_id)
 
-    await services.control.write(delete)
+    async with services.auditor.change(caller.actor, "delete_user", str(user_id), named(services, user_id)):
+        await services.control.write(delete)
 
 
 @router.post("/{user_id}/rotate-keys", response_model_exclude_none=True, dependencies=writable)
@@ -124,15 +134,15 @@ async def rotate_keys(services: Services, caller: IamAdmin, user_id: RowId, give
     """New keys in place of all old ones, which open nothing from now on."""
     asked = given or NewKeys()
     key = new_key(asked.access_key_id, asked.secret_access_key)
-    await services.auditor.administered(
-        caller.actor, "rotate_keys", str(user_id), details={"access_key_id": key.access_key_id}
-    )
 
     def rotate(unit: Unit) -> User:
         unit.end_access_of(unit.users.get(user_id))
         return unit.users.replace_keys(user_id, [key])
 
-    return user_view(await services.control.write(rotate), key.secret, key.access_key_id)
+    details = {**named(services, user_id), "access_key_id": key.access_key_id}
+    async with services.auditor.change(caller.actor, "rotate_keys", str(user_id), details):
+        changed = await services.control.write(rotate)
+    return user_view(changed, key.secret, key.access_key_id)
 
 
 @router.post("/{user_id}/access-keys", status_code=201, response_model_exclude_none=True, dependencies=writable)
@@ -140,41 +150,42 @@ async def add_key(services: Services, caller: IamAdmin, user_id: RowId, given: A
     """Another key beside those that the user has, so that clients can change over one by one."""
     asked = given or AddedKey()
     key = new_key(asked.access_key_id, asked.secret_access_key, asked.expires_at)
-    await services.auditor.administered(
-        caller.actor, "add_access_key", str(user_id), details={"access_key_id": key.access_key_id}
-    )
-    made = await services.control.write(lambda unit: unit.users.add_key(user_id, key))
-    return user_view(made, key.secret, key.access_key_id)
+    details = {**named(services, user_id), "access_key_id": key.access_key_id}
+    async with services.auditor.change(caller.actor, "add_access_key", str(user_id), details):
+        changed = await services.control.write(lambda unit: unit.users.add_key(user_id, key))
+    return user_view(changed, key.secret, key.access_key_id)
 
 
 @router.put("/{user_id}/access-keys/{access_key_id}", response_model_exclude_none=True, dependencies=writable)
 async def change_key(
     services: Services, caller: IamAdmin, user_id: RowId, access_key_id: str, given: KeyChange
 ) -> UserView:
-    details = {"access_key_id": access_key_id, "enabled": given.enabled}
-    await services.auditor.administered(caller.actor, "change_access_key", str(user_id), details=details)
+    """Enable or disable one key; disabling ends the sessions that it has opened."""
+    details = {**named(services, user_id), "access_key_id": access_key_id, "enabled": given.enabled}
 
-    def change(unit: Unit) -> User:
+    def switch(unit: Unit) -> User:
         if not given.enabled:
             unit.end_sessions(access_key_id)
         with keep_an_administrator(unit):
             return unit.users.change_key(user_id, access_key_id, enabled=given.enabled)
 
-    return user_view(await services.control.write(change))
+    async with services.auditor.change(caller.actor, "change_access_key", str(user_id), details):
+        changed = await services.control.write(switch)
+    return user_view(changed)
 
 
 @router.delete("/{user_id}/access-keys/{access_key_id}", status_code=204, dependencies=writable)
 async def remove_key(services: Services, caller: IamAdmin, user_id: RowId, access_key_id: str) -> None:
-    await services.auditor.administered(
-        caller.actor, "remove_access_key", str(user_id), details={"access_key_id": access_key_id}
-    )
+    """It opens nothing from now on, and its sessions end."""
 
     def remove(unit: Unit) -> None:
         with keep_an_administrator(unit):
             unit.users.remove_key(user_id, access_key_id)
         unit.end_sessions(access_key_id)
 
-    await services.control.write(remove)
+    details = {**named(services, user_id), "access_key_id": access_key_id}
+    async with services.auditor.change(caller.actor, "remove_access_key", str(user_id), details):
+        await services.control.write(remove)
 
 
 @router.post("/{user_id}/clone", status_code=201, response_model_exclude_none=True, dependencies=writable)
@@ -182,9 +193,6 @@ async def clone_user(services: Services, caller: IamAdmin, user_id: RowId, given
     """The same rights under fresh keys."""
     asked = given or CloneUser()
     key = new_key()
-    await services.auditor.administered(
-        caller.actor, "clone_user", f"{user_id} -> {asked.name or 'copy'}", details={"access_key_id": key.access_key_id}
-    )
 
     def clone(unit: Unit) -> User:
         old = unit.users.get(user_id)
@@ -195,7 +203,12 @@ async def clone_user(services: Services, caller: IamAdmin, user_id: RowId, given
                 unit.groups.add_member(group_id, made.id, MembershipSource.MANUAL)
         return unit.users.get(made.id)
 
-    return user_view(await services.control.write(clone), key.secret, key.access_key_id)
+    target = f"{user_id} -> {asked.name or 'copy'}"
+    details = {**named(services, user_id), "access_key_id": key.access_key_id}
+    async with services.auditor.change(caller.actor, "clone_user", target, details) as change:
+        made = await services.control.write(clone)
+        change.details |= {"copy": made.name, "copy_id": made.id}
+    return user_view(made, key.secret, key.access_key_id)
 
 
 def copy_name(name: str, taken: Callable[[str], bool]) -> str:

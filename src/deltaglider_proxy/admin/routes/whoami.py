@@ -19,6 +19,7 @@ _EVERYTHING = Permission(Effect.ALLOW, ("*",), ("*",))
 
 @router.get("/whoami", response_model_exclude_none=True)
 async def whoami(services: Services, found: Annotated[Live | None, Depends(live_or_none)]) -> Whoami:
+    """Who one is, told to everyone; the version only to those who have signed in."""
     answer = await _answer(services)
     if found is not None:
         answer.version = services.settings.version

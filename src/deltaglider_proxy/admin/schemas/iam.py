@@ -14,9 +14,9 @@ MOST = 1 << 62
 _NAME = r"[A-Za-z0-9_.@+=-][A-Za-z0-9_.@+= -]{0,63}"
 _KEY_ID = r"[A-Za-z0-9_.-]{3,128}"
 _SECRET = r"[\x21-\x7e]{8,128}"  # noqa: S105 - the form of one
+_RULES = [{"effect": "Allow", "actions": ["read", "list"], "resources": ["releases/*"]}]
 
-
-Number = Annotated[int, Field(ge=1, le=MOST)]
+Number = Annotated[int, Field(ge=1, le=MOST, examples=[1])]
 """Of a user, a group, a provider or a rule, in a body."""
 
 
@@ -72,15 +72,13 @@ class NewUser(Input):
     access_key_id: str | None = Field(default=None, pattern=f"^{_KEY_ID}$", description="Made up if absent")
     secret_access_key: str | None = Field(default=None, pattern=f"^{_SECRET}$", description="Made up if absent")
     enabled: bool = True
-    permissions: list[dict[str, object]] = Field(
-        default=[], examples=[[{"effect": "Allow", "actions": ["read", "list"], "resources": ["releases/*"]}]]
-    )
+    permissions: list[dict[str, object]] = Field(default=[], examples=[_RULES])
 
 
 class UserChange(Input):
     name: str | None = Field(default=None, pattern=f"^{_NAME}$")
     enabled: bool | None = None
-    permissions: list[dict[str, object]] | None = None
+    permissions: list[dict[str, object]] | None = Field(default=None, examples=[_RULES])
 
 
 class NewKeys(Input):
@@ -89,7 +87,9 @@ class NewKeys(Input):
 
 
 class AddedKey(NewKeys):
-    expires_at: float | None = Field(default=None, ge=0, le=1e11, description="Seconds since the epoch")
+    expires_at: float | None = Field(
+        default=None, ge=0, le=1e11, description="Seconds since the epoch", examples=[1_900_000_000]
+    )
 
 
 class KeyChange(Input):
@@ -104,14 +104,14 @@ class CloneUser(Input):
 class NewGroup(Input):
     name: str = Field(pattern=f"^{_NAME}$", examples=["operators"])
     description: str = Field(default="", max_length=1024)
-    permissions: list[dict[str, object]] = []
+    permissions: list[dict[str, object]] = Field(default=[], examples=[_RULES])
     member_ids: list[Number] = []
 
 
 class GroupChange(Input):
     name: str | None = Field(default=None, pattern=f"^{_NAME}$")
     description: str | None = Field(default=None, max_length=1024)
-    permissions: list[dict[str, object]] | None = None
+    permissions: list[dict[str, object]] | None = Field(default=None, examples=[_RULES])
 
 
 class CloneGroup(Input):

@@ -6,32 +6,32 @@ from deltaglider_proxy.admin.schemas.iam import Input, Rule
 
 
 class Password(Input):
-    password: str = Field(max_length=1024)
+    password: str = Field(max_length=1024, examples=["the bootstrap password"])
 
 
 class KeyPair(Input):
-    access_key_id: str = Field(max_length=256)
-    secret_access_key: str = Field(max_length=256)
+    access_key_id: str = Field(max_length=256, examples=["AK7Q2M1ZC0V8N4B6X9SD"])
+    secret_access_key: str = Field(max_length=256, examples=["forty letters and digits, of the answer"])
 
 
 class Connect(KeyPair):
-    endpoint: str = Field(max_length=2048)
+    endpoint: str = Field(max_length=2048, examples=["https://s3.example.com"])
     region: str | None = Field(default=None, max_length=128)
     bucket: str | None = Field(default=None, max_length=128)
 
 
 class OpenConnect(Input):
-    endpoint: str = Field(max_length=2048)
+    endpoint: str = Field(max_length=2048, examples=["https://s3.example.com"])
     region: str | None = Field(default=None, max_length=128)
     bucket: str | None = Field(default=None, max_length=128)
 
 
 class S3Creds(Input):
-    endpoint: str = Field(max_length=2048)
-    region: str = Field(max_length=128)
-    bucket: str = Field(max_length=128)
-    access_key_id: str = Field(max_length=256)
-    secret_access_key: str = Field(max_length=256)
+    endpoint: str = Field(max_length=2048, examples=["https://s3.example.com"])
+    region: str = Field(max_length=128, examples=["us-east-1"])
+    bucket: str = Field(max_length=128, examples=["releases"])
+    access_key_id: str = Field(max_length=256, examples=["AK7Q2M1ZC0V8N4B6X9SD"])
+    secret_access_key: str = Field(max_length=256, examples=["forty letters and digits, of the answer"])
 
 
 class Ok(BaseModel):
@@ -84,7 +84,9 @@ class Revoked(BaseModel):
 
 
 class RevokeUser(Input):
-    identity: str | None = Field(default=None, max_length=256)
+    identity: str | None = Field(
+        default=None, max_length=256, description="A user's name or access key, or `bootstrap`", examples=["ana"]
+    )
     access_key_id: str | None = Field(default=None, max_length=256, description="Former name of `identity`")
 
 
@@ -97,8 +99,8 @@ class RevokedUser(BaseModel):
 
 
 class PasswordChange(Input):
-    current_password: str = Field(max_length=1024)
-    new_password: str = Field(max_length=1024)
+    current_password: str = Field(max_length=1024, examples=["the present password"])
+    new_password: str = Field(max_length=1024, examples=["several words that nobody guesses"])
     force: bool = Field(
         default=False, description="Also where the hash comes from the environment or the configuration file"
     )
@@ -111,7 +113,7 @@ class PasswordChanged(BaseModel):
 
 
 class Candidate(Input):
-    candidate_password: str = Field(max_length=1024, description="A bcrypt hash, or its base64")
+    candidate_password: str = Field(max_length=1024, description="A bcrypt hash, or its base64", examples=["$2b$12$…"])
 
 
 class Recovered(BaseModel):
@@ -121,7 +123,7 @@ class Recovered(BaseModel):
 
 
 class NewToken(Input):
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@-]+$")
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@-]+$", examples=["deploy"])
     scopes: list[str] = Field(min_length=1, examples=[["config", "read"]])
     expires_in_days: float = Field(default=90, gt=0, le=3650)
 

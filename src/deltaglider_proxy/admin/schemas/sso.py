@@ -32,14 +32,14 @@ class ProviderView(BaseModel):
 
 
 class NewProvider(Input):
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=_NAME, examples=["okta"])
     provider_type: str = "oidc"
     enabled: bool = True
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     display_name: str | None = Field(default=None, max_length=128)
-    client_id: str | None = Field(default=None, max_length=512)
+    client_id: str | None = Field(default=None, max_length=512, examples=["0oa1b2c3"])
     client_secret: str | None = Field(default=None, max_length=2048)
-    issuer_url: str | None = Field(default=None, max_length=2048)
+    issuer_url: str | None = Field(default=None, max_length=2048, examples=["https://example.okta.com"])
     scopes: str = Field(default="openid email profile", max_length=512)
     extra_config: Mapping[str, object] | None = None
 
@@ -80,7 +80,7 @@ class NewMapping(Input):
     priority: int = Field(default=0, ge=-1_000_000, le=1_000_000)
     match_type: MatchType
     match_field: str = Field(default="email", min_length=1, max_length=128)
-    match_value: str = Field(min_length=1, max_length=512)
+    match_value: str = Field(min_length=1, max_length=512, examples=["example.com"])
     group_id: Number
 
 
@@ -94,7 +94,7 @@ class MappingChange(Input):
 
 
 class PreviewRequest(Input):
-    email: str | None = Field(default=None, max_length=320)
+    email: str | None = Field(default=None, max_length=320, examples=["ana@example.com"])
     claims: Mapping[str, object] | None = None
     provider_id: Number | None = None
 

@@ -12,6 +12,8 @@ MAX_AGENT = 256
 
 
 class Outcome(StrEnum):
+    BEGUN = "begun"
+    """Known before it is done; another record says how it ended."""
     OK = "ok"
     DENIED = "denied"
     FAILED = "failed"
@@ -67,6 +69,7 @@ class Record:
             ("ua", self.ua[:MAX_AGENT]),
             ("bucket", self.bucket),
             ("path", self.path),
+            ("outcome", self.outcome),
         )
         return "AUDIT | " + " | ".join(f"{name}={_escaped(value)}" for name, value in shown)
 

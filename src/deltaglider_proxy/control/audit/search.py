@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,9 @@ COLUMNS: Final = (
     "node",
 )
 _NUMBER: Final = re.compile(rb'\{"seq":(\d+),')
+_MOMENT: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?(?:([Zz])|([ +-])(\d\d:\d\d))", re.ASCII
+)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would take for the beginning of a formula."""
 
@@ -43,7 +47,7 @@ class Query:
     bucket: str | None = None
     outcome: str | None = None
     since: str | None = None
-    """RFC 3339 in UTC, inclusive; compared as text."""
+    """As `moment` makes it, inclusive; compared as text."""
     until: str | None = None
     """Exclusive."""
     text: str | None = None
@@ -84,6 +88,23 @@ class Page:
     entries: list[Entry]
     next_before: int | None
     """For the next page; None: there is none."""
+
+
+def moment(text: str) -> str:
+    """The same moment in UTC, as records have it. A space counts as the plus that it is in a query string where nobody
+    has escaped it. Raises ValueError.
+    """
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time with an offset: write 2026-01-31T12:00:00Z or 2026-01-31T14:00:00+02:00")
+    day, clock, fraction, _, sign, offset = found.groups()
+    away = "+00:00" if offset is None else ("-" if sign == "-" else "+") + offset
+    try:
+        at = datetime.fromisoformat(f"{day}T{clock}{away}").astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no time that there is: {error}") from error
+    # Without zeros at its end a fraction never sorts behind the same one with more digits.
+    return at.replace(tzinfo=None).isoformat() + (fraction or "").rstrip("0").rstrip(".") + "Z"
 
 
 def search(directory: Path, query: Query, limit: int = 100) -> Page:

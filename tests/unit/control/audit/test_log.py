@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from deltaglider_proxy.access.auditor import Actor, Auditor
 from deltaglider_proxy.config.secret import Secret
 from deltaglider_proxy.control.audit.log import AuditLog, AuditUnavailable
 from deltaglider_proxy.control.audit.record import Record
-from deltaglider_proxy.control.audit.search import Query, search
+from deltaglider_proxy.control.audit.search import Query, moment, search
 from deltaglider_proxy.control.audit.segments import Segments
 from deltaglider_proxy.telemetry.clock import ManualClock
 
@@ -66,6 +67,56 @@ async def test_a_second_holds_its_milliseconds(tmp_path: Path) -> None:
     assert len(search(tmp_path, Query(since="2023-11-14T22:13:20Z")).entries) == 1
     assert search(tmp_path, Query(since="2023-11-14T22:13:21Z")).entries == []
     assert search(tmp_path, Query(until="2023-11-14T22:13:20Z")).entries == []
+
+
+async def test_nothing_is_changed_that_cannot_be_written_down(tmp_path: Path) -> None:
+    log = AuditLog(_Full(tmp_path, b"k" * 32, 1 << 20), "n1", ManualClock(), lambda _: None)
+    with pytest.raises(AuditUnavailable):
+        async with Auditor(log).change(Actor("ana"), "create_user", "bob"):
+            pytest.fail("the change was made")
+    log.close()
+
+
+async def test_a_change_that_was_made_is_not_denied_for_want_of_its_second_record(tmp_path: Path) -> None:
+    segments = _Full(tmp_path, b"k" * 32, 1 << 20)
+    segments.full = False
+    log = AuditLog(segments, "n1", ManualClock(), lambda _: None)
+    async with Auditor(log).change(Actor("ana"), "create_user", "bob"):
+        assert [entry["outcome"] for entry in search(tmp_path, Query()).entries] == ["begun"]
+        segments.full = True
+    segments.full = False
+    with pytest.raises(KeyError):
+        async with Auditor(log).change(Actor("ana"), "create_user", "eve", {"user_id": 1}):
+            raise KeyError("eve")
+    log.close()
+    found = [(entry["target"], entry["outcome"], entry.get("details")) for entry in search(tmp_path, Query()).entries]
+    assert found == [
+        ("eve", "failed", {"user_id": 1, "code": "KeyError"}),
+        ("eve", "begun", {"user_id": 1}),
+        ("bob", "begun", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31t12:00:00z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00.000Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00.250+00:00", "2026-01-31T12:00:00.25Z"),
+        ("2026-02-01 02:00:00 10:00", "2026-01-31T16:00:00Z"),
+        ("2026-01-31T22:30:00-05:30", "2026-02-01T04:00:00Z"),
+        ("0999-01-01T00:00:00Z", "0999-01-01T00:00:00Z"),
+    ],
+)
+def test_a_moment_is_told_in_utc(text: str, same: str) -> None:
+    assert moment(text) == same
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-01-31", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+10:00"])
+def test_what_is_no_moment_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        moment(text)
 
 
 async def test_what_anyone_can_cause_does_not_wash_the_rest_away(tmp_path: Path) -> None:
