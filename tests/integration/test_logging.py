@@ -113,6 +113,9 @@ def test_an_edit_of_the_file_to_a_bad_filter_leaves_the_old_one(server: Server, 
         server.config.write_text(good.replace("deltaglider_proxy=info", "deltaglider_proxy=loud"))
         server.wait_for(lambda: bool(entries(admin, q="log filter") and entries(admin, q="is no log filter")))
         server.config.write_text(good)
+        # An edit that the server has not read yet is not overwritten.
+        path = "/admin/config/section/advanced"
+        server.wait_for(lambda: admin.http.put(path, json={}).status_code == 200)
     assert "log_level" not in text
 
 
