@@ -167,7 +167,7 @@ def test_a_password_that_was_set_signs_in(tmp_path: Path) -> None:
 OTHER = "another-password-of-ours"
 
 
-@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("running", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_forgotten_password_is_replaced_and_users_stay(tmp_path: Path, running: bool) -> None:
     assert command(tmp_path, "--set-bootstrap-password", stdin=PASSWORD + "\n").returncode == 0
     server = Server(tmp_path, environment={"DGP_BOOTSTRAP_PASSWORD_HASH": ""})

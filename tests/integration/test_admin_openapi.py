@@ -177,6 +177,7 @@ def test_nothing_breaks(server: Server, document: dict[str, Any], mode: Generati
     sent_to_everything(server, document, mode, signed_by_token(server), 4)
 
 
+@pytest.mark.slow
 def test_nothing_breaks_for_a_browser(server: Server, document: dict[str, Any]) -> None:
     sent_to_everything(server, document, GenerationMode.POSITIVE, signed_by_cookie(server), 2)
 

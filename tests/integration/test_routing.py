@@ -47,4 +47,4 @@ def test_backends_inside_one_another_are_refused(tmp_path: Path) -> None:
     storage = _STORAGE.replace("{root}/far", "{root}/near/far")
     code, log = Server(tmp_path, storage=storage).refused_start()
     assert code == 1
-    assert "lies inside the backend" in log
+    assert "lies inside the directory of another backend" in log

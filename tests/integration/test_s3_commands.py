@@ -525,7 +525,7 @@ def test_acls(place: Place, bucket: str) -> None:
 
 
 def test_an_interrupt_leaves_nothing_half_done(place: Place, bucket: str) -> None:
-    place.files({f"{number:03}": noise(number, 200_000) for number in range(200)})
+    place.files({f"{number:03}": noise(number, 50_000) for number in range(400)})  # lines come in blocks of about 180
     process = subprocess.Popen(
         [_SCRIPT, "s3", "cp", "-r", "src", f"s3://{bucket}", "--concurrency", "1"],
         cwd=place.folder,

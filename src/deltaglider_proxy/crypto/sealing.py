@@ -42,7 +42,7 @@ class Sealer:
         nonce, body = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
             return self._cipher.decrypt(nonce, body, place.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter for what is too short, or no text
             raise CannotUnseal(f"{place}: cannot be opened") from None
 
     def derived_key(self, purpose: str) -> bytes:
@@ -68,7 +68,7 @@ def unwrap(wrapped: bytes, wrapping: bytes) -> Sealer:
     nonce, body = wrapped[1 : 1 + _NONCE], wrapped[1 + _NONCE :]
     try:
         return Sealer(AESGCM(wrapping).decrypt(nonce, body, b"data key"))
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise CannotUnseal("the data key cannot be opened") from None
 
 
