@@ -101,6 +101,7 @@ _SLOW = {
     "how-to/config-sync.md",
     "how-to/migrate-from-1.x.md",
     "how-to/migrate-from-minio.md",
+    "how-to/upgrade.md",
 }
 """Many commands, each of which takes a second to begin."""
 

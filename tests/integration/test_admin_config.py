@@ -434,6 +434,7 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         assert "max_object_size: 5\n" in server.config.read_text()
 
 
+@pytest.mark.slow
 def test_a_worker_that_comes_later_lives_by_it_too(tmp_path: Path) -> None:
     with Server(tmp_path, workers=2) as server, Admin(server) as admin:
         admin.ask("PUT", "/admin/config/section/advanced", {"max_object_size": 10})

@@ -172,6 +172,7 @@ def test_what_ends_the_access_of_a_user_ends_their_tokens(server: Server, admin:
             program.ask("GET", "/admin/users", status=401)
 
 
+@pytest.mark.slow
 def test_guessing_ends_in_a_lockout(tmp_path: Path) -> None:
     limits = {"DGP_RATE_LIMIT_MAX_ATTEMPTS": "100", "DGP_RATE_LIMIT_ACCOUNT_MAX_ATTEMPTS": "5"}
     with Server(tmp_path, environment=limits, workers=2) as server, Admin(server, sign_in=False) as guesser:

@@ -169,6 +169,7 @@ def test_clients_never_see_the_shared_bucket(fleet: Fleet, service: Service) -> 
     assert not data.startswith(b"SQLite"), "it is encrypted"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(fleet: Fleet) -> None:
     reader = fleet.started("reader")
@@ -311,6 +312,7 @@ def test_a_node_that_joins_keeps_its_own_users_aside(fleet: Fleet) -> None:
     assert (lonely.root / "deltaglider_config.db.before-sync").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_an_end_of_sessions_is_shared_at_once(fleet: Fleet) -> None:
     one, two = fleet.started("one", poll="3600"), fleet.started("two", poll="3600")
     two.admin.ask("GET", "/admin/users")
@@ -324,6 +326,7 @@ def test_an_end_of_sessions_is_shared_at_once(fleet: Fleet) -> None:
     assert two.admin.ask("POST", "/admin/config/sync-now")["downloaded"] is False
 
 
+@pytest.mark.slow
 def test_another_bootstrap_hash_is_refused_at_the_start(fleet: Fleet) -> None:
     one = fleet.started("one")
     one.wait_for(lambda: one.logs("gave what this node has changed"))

@@ -262,6 +262,7 @@ def test_a_broken_certificate_changes_nothing_and_is_told(renewable: tuple[Https
     server.wait_for(lambda: server.fingerprint() == made, 60)
 
 
+@pytest.mark.slow
 def test_a_signal_makes_the_server_look(renewable: tuple[HttpsServer, Files]) -> None:
     server, files = renewable
     assert server.process is not None
