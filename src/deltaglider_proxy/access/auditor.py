@@ -118,7 +118,7 @@ class Auditor:
         AuditUnavailable, and then nothing has happened.
         """
         change = Change(details or {})
-        await self._log.write(actor.record(action, Outcome.BEGUN, target=target, details=change.details.copy()))
+        await self.administered(actor, action, target, Outcome.BEGUN, change.details.copy())
         try:
             yield change
         except Exception as error:
@@ -137,7 +137,7 @@ class Auditor:
     ) -> None:
         """How something ended whose beginning the log has; also of parts of it, which are known then only."""
         try:
-            await self._log.write(actor.record(action, outcome, target=target, details=details))
+            await self.administered(actor, action, target, outcome, details)
         except AuditUnavailable as error:
             # It is too late to refuse, and an error in this place would say that nothing has changed.
             _lines.error(

@@ -5,10 +5,7 @@ request of the host, while the others wait for it. Workers leave them to one ano
 """
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +13,7 @@ from typing import Protocol
 import orjson
 
 from deltaglider_proxy.telemetry.clock import BootTime, Clock
+from deltaglider_proxy.telemetry.host_lock import held
 from deltaglider_proxy.telemetry.tasks import Background
 
 TTL = 10.0
@@ -74,7 +72,7 @@ class Stats:
         async with self._lock:
             if (fresh := self._fresh()) is not None:
                 return fresh
-            async with self._alone():
+            async with self._alone:
                 self._kept = self._left() or self._kept
                 if (fresh := self._fresh()) is not None:
                     return fresh
@@ -82,6 +80,11 @@ class Stats:
                 self._kept = (self._clock.since_boot(), totals)
                 self._leave(*self._kept)
                 return totals
+
+    @property
+    def _alone(self) -> AbstractAsyncContextManager[None]:
+        """While no other worker computes."""
+        return held(self._directory / "stats.lock", _LOOK) if self._directory is not None else nullcontext()
 
     async def _of(self, bucket: str) -> Totals:
         coming = self._coming.get(bucket)
@@ -108,20 +111,6 @@ class Stats:
         now = self._clock.since_boot()
         return totals if now.boot == computed.boot and 0 <= now.seconds - computed.seconds < TTL else None
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        """While no other worker computes. Waiting takes no thread, for a computation may be long."""
-        if self._directory is None:
-            yield
-            return
-        descriptor = os.open(self._directory / "stats.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while not _locked(descriptor):  # noqa: ASYNC110 - it is another process that changes this
-                await asyncio.sleep(_LOOK)
-            yield
-        finally:
-            os.close(descriptor)
-
     def _left(self) -> tuple[BootTime, Totals] | None:
         if self._directory is None:
             return None
@@ -137,11 +126,3 @@ class Stats:
         draft = self._directory / "stats.draft"
         draft.write_bytes(orjson.dumps({"computed": asdict(computed), "totals": asdict(totals)}))
         draft.replace(self._directory / "stats.json")
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

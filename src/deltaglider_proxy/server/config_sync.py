@@ -7,11 +7,8 @@ that takes it, so a crash at any moment repeats at most what changes nothing.
 """
 
 import asyncio
-import fcntl
-import os
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -28,6 +25,7 @@ from deltaglider_proxy.control.sharing.synced import Synced, attempt, begin, in_
 from deltaglider_proxy.control.unit import Unit
 from deltaglider_proxy.storage.errors import ConditionFailed, NoSuchKey, StorageError, Uncertain
 from deltaglider_proxy.telemetry.clock import Clock
+from deltaglider_proxy.telemetry.host_lock import held
 
 R = TypeVar("R")
 
@@ -122,7 +120,7 @@ class ConfigSync:
         """Take what others have changed, if they have; whether they have. Raises SyncFailed."""
         await self._replica.write(begin, quiet=True)
         await self.probe()
-        async with self._alone(), _explained():
+        async with held(self._run_dir / _LOCK, _LOOK), _explained():
             etag = await self._bucket.etag()
             taken = etag is not None and await self._take(etag)
             self._watch.config_sync_succeeded(self._clock.now())
@@ -135,7 +133,7 @@ class ConfigSync:
         """
         await self._replica.write(begin, quiet=True)
         await self.probe()
-        async with self._alone(), _explained():
+        async with held(self._run_dir / _LOCK, _LOOK), _explained():
             for attempt in range(_ATTEMPTS):
                 if attempt:
                     await asyncio.sleep(0.1 + secrets.randbelow(200) / 1000)
@@ -229,16 +227,6 @@ class ConfigSync:
     async def close(self) -> None:
         await self._bucket.close()
 
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[None]:
-        descriptor = os.open(self._run_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while not _locked(descriptor):  # noqa: ASYNC110 - it is another process that holds it
-                await asyncio.sleep(_LOOK)
-            yield
-        finally:
-            os.close(descriptor)
-
     async def run(self, shared: Callable[[], int]) -> None:
         """Until cancelled. `shared` is the revision of this node's database, as it is known without a look."""
         given = -1
@@ -289,14 +277,6 @@ def _set_aside(database: Database) -> None:
         _log.warning(
             "[config-sync] this node takes the shared users in place of its own, which are kept", file=str(kept)
         )
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _explained:  # noqa: N801 - reads as a word in `with`

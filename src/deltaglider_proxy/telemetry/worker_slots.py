@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deltaglider_proxy.telemetry.host_lock import try_lock
+
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
@@ -66,7 +68,7 @@ def claim(directory: Path) -> Slot:
         number = 0
         while True:
             descriptor = os.open(slot_path(directory, number, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if _try_lock(descriptor):
+            if try_lock(descriptor):
                 os.truncate(descriptor, 0)
                 os.write(descriptor, b"%d" % os.getpid())
                 return Slot(directory, number, descriptor)
@@ -86,19 +88,11 @@ def live_slots(directory: Path) -> dict[int, int]:
         for number in all_slots(directory):
             descriptor = os.open(slot_path(directory, number, "lock"), os.O_RDWR | os.O_CLOEXEC)
             try:
-                if not _try_lock(descriptor):
+                if not try_lock(descriptor):
                     found[number] = int(os.read(descriptor, 32))
             finally:
                 os.close(descriptor)
     return found
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextmanager

@@ -64,8 +64,9 @@ class AuditLog:
         are in the log stream.
         """
         if anyones:
-            allowance = self._allowances.setdefault(record.action, Allowance(self._clock.monotonic()))
-            if not allowance.takes(self._clock.monotonic()):
+            now = self._clock.monotonic()
+            allowance = self._allowances.setdefault(record.action, Allowance(now))
+            if not allowance.takes(now):
                 _lines.info(record.line())
                 return
             self._tell_left_out(record.action, allowance)
