@@ -144,14 +144,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def workers_of(server: Server) -> list[int]:
-    assert server.process is not None
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=True
-    )
-    return [int(line) for line in listed.stdout.split()]
-
-
 def test_metrics_are_those_of_all_workers(pair: Server) -> None:
     wire = Wire(pair)
     name = "deltaglider_http_requests_total"
@@ -225,14 +217,14 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     with Server(tmp_path, workers=2) as server:
         wire = Wire(server)
         server.client().create_bucket(Bucket="bucket")
-        before = set(workers_of(server))
+        before = server.worker_ids()
         assert len(before) == 2
         os.kill(min(before), signal.SIGKILL)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 wire.request("HEAD", "/bucket")
-            after = set(workers_of(server))
+            after = server.worker_ids()
             if len(after) == 2 and after != before:
                 break
             time.sleep(0.1)

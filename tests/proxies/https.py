@@ -24,6 +24,25 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
+def secured_client(endpoint: str, trusted: Path, access_key: str, secret: str) -> S3Client:
+    """Presigns for version 4, unlike boto3 as it comes."""
+    client: S3Client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret,
+        verify=str(trusted),
+        config=Config(signature_version="s3v4", connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
+    )
+    return client
+
+
+def secured_http(endpoint: str, trusted: Path) -> httpx2.Client:
+    context = ssl.create_default_context(cafile=trusted)
+    return httpx2.Client(base_url=endpoint, verify=context, timeout=30, trust_env=False)
+
+
 @dataclass
 class HttpsServer(Server):
     """`environment` says DGP_TLS_ENABLED."""
@@ -50,20 +69,12 @@ class HttpsServer(Server):
 
     @override
     def client(self, access_key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> S3Client:
-        client: S3Client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret,
-            verify=str(self.trusted),
-            config=Config(signature_version="s3v4", connect_timeout=5, read_timeout=60, retries={"max_attempts": 0}),
-        )
-        return client
+        assert self.trusted is not None
+        return secured_client(self.endpoint, self.trusted, access_key, secret)
 
     def http(self) -> httpx2.Client:
-        context = ssl.create_default_context(cafile=str(self.trusted))
-        return httpx2.Client(base_url=self.endpoint, verify=context, timeout=30, trust_env=False)
+        assert self.trusted is not None
+        return secured_http(self.endpoint, self.trusted)
 
     def sign_in(self, http: httpx2.Client) -> httpx2.Response:
         answer = http.post("/_/api/admin/login", json={"password": PASSWORD})

@@ -22,15 +22,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import boto3
 import httpx2
 import pytest
-from botocore.config import Config
 from mypy_boto3_s3 import S3Client
 from typing_extensions import override
 
 from tests.integration.wire import Signer, Wire
 from tests.proxies.certificates import Files
+from tests.proxies.https import secured_client, secured_http
 from tests.support import programs
 from tests.support.server import ACCESS_KEY, SECRET_KEY, START_SECONDS, Server, free_port
 
@@ -78,24 +77,10 @@ class Proxy:
         return ssl.create_default_context(cafile=self.certificate)
 
     def client(self, access_key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> S3Client:
-        client: S3Client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret,
-            verify=str(self.certificate),
-            config=Config(
-                signature_version="s3v4",
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"max_attempts": 0},
-            ),
-        )
-        return client
+        return secured_client(self.endpoint, self.certificate, access_key, secret)
 
     def http(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.endpoint, verify=self.trusting(), timeout=30, trust_env=False)
+        return secured_http(self.endpoint, self.certificate)
 
     def wire(self, source: str = "127.0.0.1", signer: Signer | None = None) -> "ProxiedWire":
         """Bytes on a connection from this address of the loopback network."""

@@ -98,15 +98,18 @@ def _terminate(blow: Blow) -> None:
         blow.place.start()
 
 
+def _stand_still(blow: Blow, pids: list[int]) -> None:
+    _signal(pids, signal.SIGSTOP)
+    try:
+        blow.wait(0.5, 4)
+    finally:
+        _signal(pids, signal.SIGCONT)
+
+
 def _stop_and_go(blow: Blow) -> None:
     for _ in blow.until():
         workers = blow.place.workers()
-        chosen = workers if blow.dice.random() < 0.4 else workers[:1]
-        _signal(chosen, signal.SIGSTOP)
-        try:
-            blow.wait(0.5, 4)
-        finally:
-            _signal(chosen, signal.SIGCONT)
+        _stand_still(blow, workers if blow.dice.random() < 0.4 else workers[:1])
         blow.wait(0.1, 0.5)
 
 
@@ -268,11 +271,7 @@ def _stop_service(blow: Blow) -> None:
     if not pids:
         raise Wrong("the service is not to be found")
     for _ in blow.until():
-        _signal(pids, signal.SIGSTOP)
-        try:
-            blow.wait(0.5, 4)
-        finally:
-            _signal(pids, signal.SIGCONT)
+        _stand_still(blow, pids)
         blow.wait(0.2, 0.6)
 
 
