@@ -238,6 +238,17 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
             assert line in log, log[-3000:]
 
 
+def test_a_terminal_tells_all_processes_to_stop_and_none_is_made_anew(tmp_path: Path) -> None:
+    with Server(tmp_path, workers=2) as server:
+        workers, process = server.worker_ids(), server.process
+        assert process is not None
+        for told in (process.pid, *workers):
+            os.kill(told, signal.SIGINT)
+        assert process.wait(30) == 0
+        server.process = None
+        assert "another takes its place" not in server.log.read_text()
+
+
 def test_an_audit_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
     code, log = Server(tmp_path, environment={"DGP_AUDIT_DIR": "/proc/nothing"}).refused_start()
     assert (code, "advanced.audit_dir" in log, "Traceback" in log) == (1, True, False)

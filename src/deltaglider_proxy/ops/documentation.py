@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PREFIX = "/_/docs/"
+_PRODUCT = "DeltaGlider Proxy"
 INDEX = "index"
 _SECTIONS = {"tutorial": "Tutorial", "how-to": "How to", "reference": "Reference", "explanation": "Explanation"}
 """Folders that are shown, in the order of the navigation; what is written for contributors is not among them."""
@@ -124,7 +125,7 @@ class Documentation:
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             '<meta name="referrer" content="no-referrer">\n'
-            f"<title>{escape(source.title)} · DeltaGlider Proxy</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+            f"<title>{escape(_named(source.title))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
             f'<div class="page">\n{self._navigation(name)}<main>\n<a class="to-pages" href="#pages">All pages</a>\n'
             f"{_with_contents(source.text)}</main>\n</div>\n</body>\n</html>\n"
         ).encode()
@@ -241,3 +242,8 @@ def _sources(folder: Path) -> Iterator[tuple[str, _Source]]:
             name = path.relative_to(folder).with_suffix("").as_posix()
             title = first.removeprefix("# ").replace("`", "") if first.startswith("# ") else name
             yield name, _Source(title, text)
+
+
+def _named(title: str) -> str:
+    """For the list of a browser's tabs."""
+    return title if title == _PRODUCT else f"{title} · {_PRODUCT}"

@@ -21,9 +21,17 @@ class HttpServer(MPServer):
         """`options` are those of MPServer."""
         super().__init__("deltaglider_proxy", **options)
         self._settings = settings
+        self.stopping = False
+        """It has been told to stop."""
 
     @override
     def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        if self.stopping:
+            # A terminal tells the workers as well, and nobody needs others now.
+            if not any(worker.is_alive() for worker in self.wrks):
+                self.interrupt_signal = True
+                self.main_loop_interrupt.set()
+            return
         for index in workers:
             self.say("warning", "a worker ended; another takes its place", how=_ending(self.wrks[index].inner.exitcode))
         super()._respawn_workers(workers, spawn_target, target_loader, delay)

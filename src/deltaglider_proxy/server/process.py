@@ -276,7 +276,7 @@ def _announce(settings: ServerSettings, loaded: LoadedConfig, certificate: Certi
     _log.info("point S3 clients here", endpoint=endpoint, page=f"{endpoint}/_/")
     if settings.key_pair is not None:
         origin = loaded.overrides.get(("access", "access_key_id"))
-        _log.info("the key pair comes from", place=origin or str(loaded.path.absolute() if loaded.path else "nowhere"))
+        _log.info("found the key pair of S3 clients", place=origin or str(loaded.path))
     database = settings.control.path
     if not Path(loaded.settings.advanced.database_path).is_absolute() and database.parent != settings.control.directory:
         _log.warning("the database beside the configuration file is used", path=str(database))
@@ -336,7 +336,7 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
         server.serve(target_loader=functools.partial(_load, settings, boot, certificate is not None))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-        if code and not stopping.asked:  # else workers saw the drain end before they were told to
+        if code and not server.stopping:  # else workers saw the drain end before they were told to
             sys.stderr.write("error: a worker process ended and could not be replaced; its log says why\n")
             return code
     server.say("info", "stopped")
@@ -366,7 +366,6 @@ class _Stopping:
     def __init__(self, server: HttpServer, settings: ServerSettings) -> None:
         self._server = server
         self._settings = settings
-        self.asked = False
 
     def install(self) -> None:
         for number in _ENDING:
@@ -377,10 +376,10 @@ class _Stopping:
             signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self._server.stopping:
             self._drained(number, frame)
             return
-        self.asked = True
+        self._server.stopping = True
         self._server.say("warning", "told to stop", signal=signal.Signals(number).name)
         DrainFlag(self._settings.run_dir).raise_it()
         signal.setitimer(signal.ITIMER_REAL, max(self._settings.shutdown_drain, 0.001))
@@ -394,7 +393,7 @@ class _Stopping:
 
     def _rung(self, number: int, frame: FrameType | None) -> None:
         """One alarm for both: once the drain has begun, nobody looks at certificates any more."""
-        if self.asked:
+        if self._server.stopping:
             self._drained(number, frame)
         elif isinstance(self._server, TlsServer):
             self._server.look()
