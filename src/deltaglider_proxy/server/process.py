@@ -43,6 +43,7 @@ from deltaglider_proxy.server.configuration import RELOAD, Boot, forget_applied
 from deltaglider_proxy.server.control_plane import ControlSettings
 from deltaglider_proxy.server.declared_iam import reconcile_at_start
 from deltaglider_proxy.server.drain import DrainFlag
+from deltaglider_proxy.server.ending_signals import ENDING, hold_at_fork
 from deltaglider_proxy.server.from_config import CannotStart, settings_of
 from deltaglider_proxy.server.http_server import HttpServer
 from deltaglider_proxy.server.restore_journal import RestoreJournal
@@ -329,9 +330,7 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
         server = TlsServer(settings, *certificate, SystemClock(), **options)
     stopping = _Stopping(server, settings)
     server.on_startup(stopping.install)
-    # A new worker would have these handlers until it sets its own: told to stop in that moment, it would do nothing
-    # and hold up the end until it is killed.
-    os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_end_on_signals)
+    hold_at_fork()
     try:
         server.serve(target_loader=functools.partial(_load, settings, boot, certificate is not None))
     except SystemExit as end:
@@ -343,23 +342,6 @@ def _serve(settings: ServerSettings, boot: Boot, certificate: Certificate | None
     return 0
 
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-
-
-def _hold_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-
-
-def _release_signals() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-
-
-def _end_on_signals() -> None:
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_DFL)
-    _release_signals()
-
-
 class _Stopping:
     """The first signal begins the drain, the second ends at once."""
 
@@ -368,7 +350,7 @@ class _Stopping:
         self._settings = settings
 
     def install(self) -> None:
-        for number in _ENDING:
+        for number in ENDING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._rung)
         signal.signal(signal.SIGHUP, self._reload)

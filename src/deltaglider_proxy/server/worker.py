@@ -38,6 +38,7 @@ from deltaglider_proxy.s3.app import S3App, Serving, Uses
 from deltaglider_proxy.s3.call import S3Settings
 from deltaglider_proxy.s3.observe import Observer
 from deltaglider_proxy.s3.protocol.errors import S3Error
+from deltaglider_proxy.server import ending_signals
 from deltaglider_proxy.server.admin_watch import AdminWatch, CountedAuditor
 from deltaglider_proxy.server.announcements import Announcements
 from deltaglider_proxy.server.backend_probes import BackendProbes
@@ -71,7 +72,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _log = structlog.get_logger("deltaglider_proxy.server")
 
 _ADMIN, _OPS = ADMIN_PREFIX.encode(), PREFIX.encode()
-_ENDING = (signal.SIGTERM, signal.SIGINT)
 _SERVES_AFTER = 0.1
 """Seconds from the end of the start, on the event loop, which only goes on once the HTTP server serves."""
 
@@ -81,8 +81,6 @@ _NOBODYS_BUCKET = "dgp-readiness-probe-0000"
 
 def load(settings: ServerSettings, boot: Boot, _target: str = "") -> "Worker":
     """What the HTTP server calls in each of its worker processes."""
-    # A signal that it gets before it serves blocks it for ever; such a one waits until then.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     bound_allocator()
     return Worker(settings, boot)
 
@@ -126,7 +124,7 @@ class Worker:
             logs.stop()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        asyncio.get_running_loop().call_later(_SERVES_AFTER, signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING)
+        asyncio.get_running_loop().call_later(_SERVES_AFTER, ending_signals.release)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._running.stop()
