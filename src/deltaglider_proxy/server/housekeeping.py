@@ -46,21 +46,23 @@ class Housekeeping:
     def collection_is_due(self) -> bool:
         """If so, the next one is an interval away. The first is, too."""
         now = self._clock.now()
-        try:
-            last = float(self._last.read_text("ascii"))
-        except FileNotFoundError:
-            due = False
-        except ValueError:
-            due = True
-        else:
-            due = not 0 <= now - last < self._gc_interval
-            if not due:
-                return False
+        last = self._last_collection()
+        if last is not None and 0 <= now - last < self._gc_interval:
+            return False
         try:
             self._last.write_text(str(now), "ascii")
         except OSError as failure:
             _log.error("when garbage was collected cannot be kept", reason=failure.strerror)
-        return due
+        return last is not None
+
+    def _last_collection(self) -> float | None:
+        """Seconds since the epoch; -1 if it cannot be read; None before the first."""
+        try:
+            return float(self._last.read_text("ascii"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return -1.0
 
     async def _sweep(self) -> None:
         clock = self._clock
