@@ -16,12 +16,7 @@ _CONFIG = """\
 storage:
   backends:
     - {{name: near, type: filesystem, path: {root}/near}}
-    - name: far
-      type: s3
-      endpoint: {endpoint}
-      access_key_id: {key}
-      secret_access_key: {secret}
-      allow_local: true
+{far}
 access: {{access_key_id: DGPTESTACCESSKEY0000, secret_access_key: test-secret-key-of-forty-characters-0000}}
 """
 
@@ -39,7 +34,7 @@ def config(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _write_config(service: Service, root: Path) -> str:
-    text = _CONFIG.format(root=root, endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+    text = _CONFIG.format(root=root, far=service.as_backend("far"))
     path = root / "config.yaml"
     path.write_text(text)
     return str(path)

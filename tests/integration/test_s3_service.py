@@ -19,12 +19,7 @@ FIRST = noise(1, 3 << 20)
 
 _STORAGE = """\
   backends:
-    - name: far
-      type: s3
-      endpoint: {endpoint}
-      access_key_id: {key}
-      secret_access_key: {secret}
-      allow_local: true
+{far}
     - {{{{name: near, type: filesystem, path: "{{root}}/near"}}}}
   buckets:
     local: {{{{backend: near}}}}
@@ -39,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def server(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    storage = _STORAGE.format(endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+    storage = _STORAGE.format(far=service.as_backend("far"))
     service.client().create_bucket(Bucket="probed")
     environment = {"DGP_DEBUG_HEADERS": "true", "DGP_REPLAY_WINDOW_SECS": "0"}
     with Server(tmp_path_factory.mktemp("server"), storage=storage, workers=2, environment=environment) as running:
@@ -169,7 +164,7 @@ def test_a_service_that_is_away_takes_only_its_own_buckets(tmp_path: Path) -> No
     life = ExitStack()
     with life:
         service = life.enter_context(versitygw(tmp_path / "versitygw"))
-        storage = _STORAGE.format(endpoint=service.endpoint, key=service.access_key, secret=service.secret_key)
+        storage = _STORAGE.format(far=service.as_backend("far"))
         with Server(tmp_path, storage=storage, environment={"DGP_REPLAY_WINDOW_SECS": "0"}) as server:
             s3 = server.client()
             s3.create_bucket(Bucket="away")

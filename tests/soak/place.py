@@ -38,18 +38,9 @@ _ENVIRONMENT = {
     "DGP_RATE_LIMIT_MAX_ATTEMPTS": "0",
     "DGP_RATE_LIMIT_ACCOUNT_MAX_ATTEMPTS": "0",
     "DGP_SHUTDOWN_GRACE_SECS": "15",
-    "DGP_BACKEND_LIST_COOLDOWN_SECS": "1",
     "DGP_S3_READ_TIMEOUT_SECS": "10",
     "DGP_LOG_LEVEL": "deltaglider_proxy=info",
 }
-_STORAGE = """\
-  backends:
-    - name: far
-      type: s3
-      endpoint: {endpoint}
-      access_key_id: {key}
-      secret_access_key: {secret}
-      allow_local: true"""
 
 
 class Kind(StrEnum):
@@ -266,8 +257,7 @@ def opened(root: Path, kind: Kind, workers: int, *, with_disk: bool = True) -> I
             place.service = stack.enter_context(versitygw(root / "service"))
             place.wall = Wall(place.service)
             stack.callback(place.wall.close)
-            pair = {"key": place.service.access_key, "secret": place.service.secret_key}
-            server.storage = _STORAGE.format(endpoint=place.wall.endpoint, **pair)
+            server.storage = "  backends:\n" + place.service.as_backend("far", place.wall.endpoint)
         stack.callback(_end, place)
         place.start()
         yield place

@@ -27,12 +27,7 @@ access: {{authentication: none}}
 advanced: {{cache_dir: cache}}
 storage:
   backends:
-    - name: far
-      type: s3
-      endpoint: {endpoint}
-      access_key_id: {key}
-      secret_access_key: {secret}
-      allow_local: true
+{far}
   buckets: {{shown: {{backend: far, alias: {bucket}}}}}
 """
 
@@ -154,9 +149,7 @@ async def test_a_service_is_probed_in_a_bucket_that_may_be_written(
 ) -> None:
     denied, _ = sorted([service.new_bucket(), service.new_bucket()])
     config = tmp_path / "config.yaml"
-    config.write_text(
-        _CONFIG.format(endpoint=proxy.endpoint, key=service.access_key, secret=service.secret_key, bucket=denied)
-    )
+    config.write_text(_CONFIG.format(far=service.as_backend("far", proxy.endpoint), bucket=denied))
     monkeypatch.chdir(tmp_path)
     settings = settings_of(load(str(config), None, {}, tmp_path), verbose=False)
     settings.run_dir.mkdir(parents=True)

@@ -57,6 +57,16 @@ class Service:
         )
         return client
 
+    def as_backend(self, name: str, endpoint: str | None = None) -> str:
+        """An entry of `storage.backends` in a configuration file; `endpoint` leads through a proxy."""
+        return f"""\
+    - name: {name}
+      type: s3
+      endpoint: {endpoint or self.endpoint}
+      access_key_id: {self.access_key}
+      secret_access_key: {self.secret_key}
+      allow_local: true"""
+
     def new_bucket(self) -> str:
         """A bucket that no other test has; it stays until the service stops."""
         name = f"t-{secrets.token_hex(10)}"
